@@ -1,0 +1,177 @@
+"""Distributions over actions, and the border where an action enters the world. A actions, K components.
+
+Every method speaks of one stream: `vmap` where there are more.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, Key
+
+from romanesco.core.errors import BadInput
+from romanesco.core.spaces import Box, Discrete, MultiDiscrete, Space, describe
+
+LOG_2PI = float(np.log(2 * np.pi))
+
+
+class Distribution(Protocol):
+    """What a policy says: a distribution over actions."""
+
+    def sample(self, key: Key[Array, ""]) -> Array: ...
+    def mode(self) -> Array: ...
+    def log_prob(self, action: Array) -> Float[Array, ""]: ...
+    def entropy(self) -> Float[Array, ""]: ...
+    def kl(self, other) -> Float[Array, ""]:
+        """KL(self || other), of the same family."""
+        ...
+
+
+def forbid(logits: Float[Array, "*n"], allowed: Bool[Array, "*n"] | None) -> Float[Array, "*n"]:
+    """Logits in which the actions that are not allowed have probability 0.
+
+    They get the least finite number: -inf would make entropy, KL and their gradients NaN. A mask that allows
+    nothing along the last axis is ignored (final observations carry such masks).
+    """
+    if allowed is None:
+        return logits
+    allowed = allowed | ~allowed.any(-1, keepdims=True)
+    return jnp.where(allowed, logits, jnp.finfo(logits.dtype).min)
+
+
+class Categorical(eqx.Module):
+    """One of A actions, from logits (any additive constant)."""
+
+    logits: Float[Array, "*n A"]
+
+    @property
+    def log_probs(self) -> Float[Array, "*n A"]:
+        return jax.nn.log_softmax(self.logits)
+
+    def sample(self, key: Key[Array, ""]) -> Int[Array, ""]:
+        return jax.random.categorical(key, self.logits).astype(jnp.int32)
+
+    def mode(self) -> Int[Array, ""]:
+        return jnp.argmax(self.logits, -1).astype(jnp.int32)
+
+    def log_prob(self, action: Int[Array, ""]) -> Float[Array, ""]:
+        return jnp.take_along_axis(self.log_probs, action[..., None], -1)[..., 0]
+
+    def entropy(self) -> Float[Array, ""]:
+        log_p = self.log_probs
+        return -jnp.sum(jnp.exp(log_p) * log_p, -1)
+
+    def kl(self, other: Categorical) -> Float[Array, ""]:
+        log_p = self.log_probs
+        return jnp.sum(jnp.exp(log_p) * (log_p - other.log_probs), -1)
+
+
+class Factored(eqx.Module):
+    """Independent categoricals, one for each component of a `MultiDiscrete`; actions have its shape.
+
+    `logits` are padded to the largest component with the least finite number, and `sizes` says which are real.
+    """
+
+    logits: Float[Array, "*n K A"]
+    shape: tuple[int, ...] = eqx.field(static=True)
+
+    @staticmethod
+    def of(space: MultiDiscrete, flat: Float[Array, "*n sum"], allowed: Bool[Array, "*n sum"] | None) -> Factored:
+        """From the logits of all components in a row, row-major, as heads give them and masks come."""
+        sizes = np.array(space.sizes)
+        start = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+        column = np.arange(sizes.max())
+        real = column < sizes[:, None]
+        at = np.where(real, start[:, None] + column, 0)
+        logits = flat[..., at]
+        if allowed is not None:
+            logits = forbid(logits, allowed[..., at] & real)
+        return Factored(jnp.where(real, logits, jnp.finfo(flat.dtype).min), space.shape)
+
+    @property
+    def parts(self) -> Categorical:
+        return Categorical(self.logits)
+
+    def _rows(self, action):
+        return action.reshape(*action.shape[: action.ndim - len(self.shape)], -1)
+
+    def sample(self, key: Key[Array, ""]) -> Int[Array, "..."]:
+        return self.parts.sample(key).reshape(self.shape)
+
+    def mode(self) -> Int[Array, "..."]:
+        return self.parts.mode().reshape(self.shape)
+
+    def log_prob(self, action: Int[Array, "..."]) -> Float[Array, ""]:
+        return self.parts.log_prob(self._rows(action)).sum(-1)
+
+    def entropy(self) -> Float[Array, ""]:
+        return self.parts.entropy().sum(-1)
+
+    def kl(self, other: Factored) -> Float[Array, ""]:
+        return self.parts.kl(other.parts).sum(-1)
+
+
+class Gaussian(eqx.Module):
+    """Independent normals over an array of numbers, with a standard deviation that no observation changes."""
+
+    mean: Float[Array, "..."]
+    log_std: Float[Array, "..."]
+
+    def sample(self, key: Key[Array, ""]) -> Float[Array, "..."]:
+        return self.mean + jnp.exp(self.log_std) * jax.random.normal(key, self.mean.shape, self.mean.dtype)
+
+    def mode(self) -> Float[Array, "..."]:
+        return self.mean
+
+    def log_prob(self, action: Float[Array, "..."]) -> Float[Array, ""]:
+        z = (action - self.mean) * jnp.exp(-self.log_std)
+        return -jnp.sum(0.5 * z**2 + self.log_std + 0.5 * LOG_2PI)
+
+    def entropy(self) -> Float[Array, ""]:
+        return jnp.sum(self.log_std + 0.5 * (1 + LOG_2PI))
+
+    def kl(self, other: Gaussian) -> Float[Array, ""]:
+        ratio = jnp.exp(2 * (self.log_std - other.log_std))
+        far = ((self.mean - other.mean) * jnp.exp(-other.log_std)) ** 2
+        return 0.5 * jnp.sum(ratio + far - 1) + jnp.sum(other.log_std - self.log_std)
+
+
+def head_size(space: Space) -> int:
+    """How many numbers a policy's head gives for this action space."""
+    match space:
+        case Discrete():
+            return space.n
+        case MultiDiscrete():
+            return sum(space.sizes)
+        case Box():
+            return int(np.prod(space.shape))
+    raise BadInput(f"action space {describe(space)}: supported are Discrete, MultiDiscrete and Box")
+
+
+def distribution(
+    space: Space, head: Float[Array, "N"], log_std: Float[Array, "N"] | None, allowed: Bool[Array, "N"] | None
+) -> Distribution:
+    """The policy over `space` whose head says `head`; `log_std` is read for a Box, `allowed` for the others."""
+    match space:
+        case Discrete():
+            return Categorical(forbid(head, allowed))
+        case MultiDiscrete():
+            return Factored.of(space, head, allowed)
+        case Box() if log_std is not None:
+            return Gaussian(head.reshape(space.shape), log_std.reshape(space.shape))
+    raise BadInput(f"action space {describe(space)}: supported are Discrete, MultiDiscrete and Box")
+
+
+def enter(space: Space, action: Array) -> Array:
+    """What the world receives of a sampled action: offset, or clipped on a copy. The Rollout keeps the sampled one."""
+    match space:
+        case Discrete():
+            return action + space.start
+        case Box():
+            low, high = space.bounds
+            return jnp.clip(action, low, high).astype(space.dtype)
+    return action

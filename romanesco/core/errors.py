@@ -1,0 +1,17 @@
+"""The one way to say that an input cannot be used."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class BadInput(ValueError):
+    """An input that cannot be used: one line naming field, value, what is allowed and a remedy.
+
+    The command line prints it without a traceback and exits with status 2.
+    """
+
+
+def nearest(name: str, options: Iterable[str]) -> str:
+    """-> "; did you mean `x`?" for the option closest to `name`, or an empty string."""
+    close = difflib.get_close_matches(str(name), list(options), n=1, cutoff=0.5)
+    return f"; did you mean `{close[0]}`?" if close else ""

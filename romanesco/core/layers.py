@@ -1,0 +1,59 @@
+"""Dense layers as this house uses Equinox: weights in `nn.Linear`, applied to any leading axes at once."""
+
+from collections.abc import Callable, Sequence
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key
+
+ACTIVATIONS: dict[str, Callable] = {
+    "tanh": jnp.tanh,
+    "relu": jax.nn.relu,
+    "gelu": jax.nn.gelu,
+    "silu": jax.nn.silu,
+    "none": lambda x: x,
+}
+
+
+def dense(linear: eqx.nn.Linear, x: Float[Array, "*n I"]) -> Float[Array, "*n O"]:
+    """x W^T + b on the last axis: on time-major inputs one GEMM without transposes."""
+    y = x @ linear.weight.T
+    return y if linear.bias is None else y + linear.bias
+
+
+def orthogonal(size_in: int, size_out: int, *, gain: float = 2**0.5, bias: bool = True, key: Key[Array, ""]):
+    """A linear layer with orthogonal weights of the given gain and zero bias (Saxe et al., 2014)."""
+    layer = eqx.nn.Linear(size_in, size_out, use_bias=bias, key=key)
+    weight = jax.nn.initializers.orthogonal(gain)(key, (size_out, size_in))
+    layer = eqx.tree_at(lambda m: m.weight, layer, weight)
+    return eqx.tree_at(lambda m: m.bias, layer, jnp.zeros(size_out)) if bias else layer
+
+
+class MLP(eqx.Module):
+    """Dense layers with an activation after each; with `out`, one more linear layer of its own gain after them."""
+
+    layers: tuple[eqx.nn.Linear, ...]
+    act: str = eqx.field(static=True)
+    out: eqx.nn.Linear | None
+
+    def __init__(
+        self,
+        size: int,
+        hidden: Sequence[int],
+        *,
+        act: str = "tanh",
+        out: int | None = None,
+        gain: float = 1.0,
+        key: Key[Array, ""],
+    ):
+        sizes = [size, *hidden]
+        keys = jax.random.split(key, len(sizes))
+        self.layers = tuple(orthogonal(a, b, key=k) for a, b, k in zip(sizes, sizes[1:], keys, strict=False))
+        self.act = act
+        self.out = None if out is None else orthogonal(sizes[-1], out, gain=gain, key=keys[-1])
+
+    def __call__(self, x: Float[Array, "*n I"]) -> Float[Array, "*n O"]:
+        for layer in self.layers:
+            x = ACTIVATIONS[self.act](dense(layer, x))
+        return x if self.out is None else dense(self.out, x)

@@ -1,0 +1,1 @@
+"""What changes an agent: losses, updates, whole runs. Sees protocols, not cells or worlds."""
