@@ -1,1 +1,13 @@
 """Actors and critics around a memory, and the ways they meet a world."""
+
+from romanesco.core.registry import Registry
+
+ENCODERS = Registry(
+    "encoder",
+    {
+        "identity": "romanesco.agent.encoders.vector:Identity",
+        "linear": "romanesco.agent.encoders.vector:Linear",
+        "mlp": "romanesco.agent.encoders.vector:Mlp",
+        "cnn": "romanesco.agent.encoders.image:Cnn",
+    },
+)

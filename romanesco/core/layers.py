@@ -30,6 +30,19 @@ def orthogonal(size_in: int, size_out: int, *, gain: float = 2**0.5, bias: bool 
     return eqx.tree_at(lambda m: m.bias, layer, jnp.zeros(size_out)) if bias else layer
 
 
+def lecun(size_in: int, size_out: int, *, bias: bool = True, key: Key[Array, ""]):
+    """A linear layer with normal weights of variance 1 / size_in and zero bias (LeCun et al., 1998)."""
+    layer = eqx.nn.Linear(size_in, size_out, use_bias=bias, key=key)
+    weight = jax.nn.initializers.lecun_normal(in_axis=-1, out_axis=-2)(key, (size_out, size_in))
+    layer = eqx.tree_at(lambda m: m.weight, layer, weight)
+    return eqx.tree_at(lambda m: m.bias, layer, jnp.zeros(size_out)) if bias else layer
+
+
+def widen(x: Array) -> Array:
+    """`x` in at least float32: what memories keep, gate and scan, also where matmuls run in bfloat16."""
+    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+
+
 class MLP(eqx.Module):
     """Dense layers with an activation after each; with `out`, one more linear layer of its own gain after them."""
 

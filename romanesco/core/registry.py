@@ -29,7 +29,9 @@ class Registry(Mapping[str, Any]):
 
     def __getitem__(self, name: str) -> Any:
         if name not in self.targets:
-            raise BadInput(f"unknown {self.kind} `{name}`{nearest(name, self.targets)} known: {', '.join(self.targets)}")
+            raise BadInput(
+                f"unknown {self.kind} `{name}`{nearest(name, self.targets)} known: {', '.join(self.targets)}"
+            )
         module, _, attribute = self.targets[name].partition(":")
         return getattr(importlib.import_module(module), attribute)
 

@@ -86,6 +86,20 @@ class Box:
 Space = Discrete | MultiDiscrete | Box | dict | tuple
 
 
+class _Frozen(dict):
+    """A dict of spaces that can be hashed."""
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return hash(frozenset(self.items()))
+
+
+def frozen(space: Space) -> Space:
+    """The same space, hashable: what a module may hold as a static field."""
+    if isinstance(space, dict):
+        return _Frozen({k: frozen(s) for k, s in space.items()})
+    return tuple(map(frozen, space)) if isinstance(space, tuple) else space
+
+
 @dataclass(frozen=True)
 class Param:
     """A physical number of an environment: its default and the range in which it makes sense."""

@@ -1,0 +1,116 @@
+"""An actor and a critic that share an encoder and a memory."""
+
+from collections.abc import Callable, Sequence
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Key, PyTree
+
+from romanesco.core.actions import distribution, head_size
+from romanesco.core.layers import MLP
+from romanesco.core.spaces import Box, Discrete, MultiDiscrete, Space, frozen
+from romanesco.core.types import Carry, Memory, Output
+from romanesco.core.values import Point
+
+ALLOWED = "allowed"  # the reserved entry of an observation: Bool[A], which actions exist now
+
+
+def seen(space: Space) -> Space:
+    """What an encoder sees of an observation space: all but `allowed`; a dict left with one entry is that entry."""
+    if not (isinstance(space, dict) and ALLOWED in space):
+        return space
+    rest = {k: s for k, s in space.items() if k != ALLOWED}
+    return next(iter(rest.values())) if len(rest) == 1 else rest
+
+
+def _split(obs: PyTree[Array]) -> tuple[PyTree[Array], Bool[Array, "*n A"] | None]:
+    if not (isinstance(obs, dict) and ALLOWED in obs):
+        return obs, None
+    return seen(obs), obs[ALLOWED]  # type: ignore[return-value]
+
+
+class Agent(eqx.Module):
+    """Encoder, memory, actor and critic. T time, D features; one stream, `vmap` for more.
+
+    A Box has a Gaussian whose `log_std` no observation changes; other actions have logits, and where an observation
+    carries `allowed`, a forbidden action has probability 0.
+    """
+
+    encoder: Callable[[PyTree[Array]], Float[Array, "D"]]
+    memory: Memory
+    actor: MLP
+    critic: MLP
+    log_std: Float[Array, "A"] | None
+    action_space: Space = eqx.field(static=True)
+
+    def __init__(
+        self,
+        encoder: Callable,
+        memory: Memory,
+        action_space: Space,
+        *,
+        size: int,
+        actor_hidden: Sequence[int] = (),
+        critic_hidden: Sequence[int] = (),
+        act: str = "tanh",
+        head_gain: float = 0.01,
+        log_std: float = 0.0,
+        key: Key[Array, ""],
+    ):
+        """`size` is the width of the memory's output, which both heads read."""
+        k_actor, k_critic = jax.random.split(key)
+        outputs = head_size(action_space)
+        self.encoder, self.memory, self.action_space = encoder, memory, frozen(action_space)
+        self.actor = MLP(size, actor_hidden, act=act, out=outputs, gain=head_gain, key=k_actor)
+        self.critic = MLP(size, critic_hidden, act=act, out=1, gain=1.0, key=k_critic)
+        self.log_std = jnp.full(outputs, log_std, jnp.float32) if isinstance(action_space, Box) else None
+
+    def init_carry(self) -> Carry:
+        return self.memory.init_carry()
+
+    def _speak(self, y: Float[Array, "D"], allowed: Bool[Array, "A"] | None) -> Output:
+        return Output(
+            distribution(self.action_space, self.actor(y), self.log_std, allowed), Point(self.critic(y)[..., 0]), y
+        )
+
+    def step(self, carry: Carry, obs: PyTree[Array], first: Bool[Array, ""]) -> tuple[Carry, Output]:
+        obs, allowed = _split(obs)
+        carry, y = self.memory.step(carry, self.encoder(obs), first)
+        return carry, self._speak(y, allowed)
+
+    def sequence(self, carry: Carry, obs: PyTree[Array], first: Bool[Array, "T"]) -> tuple[Carry, Output]:
+        obs, allowed = _split(obs)
+        carry, ys = self.memory.sequence(carry, jax.vmap(self.encoder)(obs), first)
+        return carry, jax.vmap(self._speak)(ys, allowed)
+
+
+def blank(space: Space) -> PyTree[jax.ShapeDtypeStruct]:
+    """The shapes and dtypes of an observation of `space`."""
+    if isinstance(space, dict):
+        return {k: blank(s) for k, s in space.items()}
+    if isinstance(space, tuple):
+        return tuple(map(blank, space))
+    dtype = np.int32 if isinstance(space, Discrete | MultiDiscrete) else space.dtype
+    return jax.ShapeDtypeStruct(space.shape, dtype)
+
+
+def build(
+    key: Key[Array, ""],
+    observation_space: Space,
+    action_space: Space,
+    *,
+    encoder: Callable,
+    memory: Callable,
+    **heads,
+) -> Agent:
+    """An agent for these spaces, from `encoder(space, key=)` and `memory(size, key=)`; `heads` goes to `Agent`."""
+    k_encoder, k_memory, k_heads = jax.random.split(key, 3)
+    space = seen(observation_space)
+    eye = encoder(space, key=k_encoder)
+    x = jax.eval_shape(eye, blank(space))
+    cell = memory(x.shape[-1], key=k_memory)
+    first = jax.ShapeDtypeStruct((), bool)
+    _, y = jax.eval_shape(lambda x, first: cell.step(cell.init_carry(), x, first), x, first)
+    return Agent(eye, cell, action_space, size=y.shape[-1], key=k_heads, **heads)

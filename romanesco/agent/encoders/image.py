@@ -1,0 +1,60 @@
+"""The convolutional encoder of Atari agents."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Key
+
+from romanesco.core.errors import BadInput
+from romanesco.core.layers import dense, orthogonal
+from romanesco.core.spaces import Box, Space, describe
+
+KERNELS = ((32, 8, 4), (64, 4, 2), (64, 3, 1))  # channels, side, stride
+LEAST = 36  # the smallest image side that all three fit into
+
+
+def _channels_last(shape: tuple[int, ...]) -> bool:
+    return len(shape) == 3 and (shape[-1] <= shape[0] or shape[0] >= LEAST)
+
+
+class Cnn(eqx.Module):
+    """Three convolutions 32x8/4, 64x4/2, 64x3/1, VALID, relu, then a dense layer (Mnih et al., 2015).
+
+    Reads images [h w c] and [c h w] (the axis shorter than 36 holds the channels) and stacks [k h w c], whose first
+    axis joins the channels. Bytes are divided by 255.
+    """
+
+    kernels: tuple[eqx.nn.Conv2d, ...]
+    layer: eqx.nn.Linear
+    space: Space = eqx.field(static=True)
+
+    def __init__(self, space: Space, *, width: int = 128, key: Key[Array, ""]):
+        if not isinstance(space, Box) or len(space.shape) not in (3, 4):
+            raise BadInput(f"encoder=cnn reads images, not {describe(space)}; use encoder=linear or mlp")
+        self.space = space
+        c, h, w = jax.eval_shape(self._planes, jax.ShapeDtypeStruct(space.shape, space.dtype)).shape
+        if min(h, w) < LEAST:
+            raise BadInput(
+                f"encoder=cnn: image {space.shape} is smaller than {LEAST} x {LEAST}; use encoder=linear or mlp"
+            )
+        keys = jax.random.split(key, len(KERNELS) + 1)
+        kernels = []
+        for (out, side, stride), k in zip(KERNELS, keys, strict=False):
+            kernels.append(eqx.nn.Conv2d(c, out, side, stride, key=k))
+            c, h, w = out, (h - side) // stride + 1, (w - side) // stride + 1
+        self.kernels = tuple(kernels)
+        self.layer = orthogonal(c * h * w, width, key=keys[-1])
+
+    def _planes(self, image: Array) -> Float[Array, "C H W"]:
+        x = image.astype(jnp.float32) / (255 if self.space.dtype == np.uint8 else 1)  # type: ignore[union-attr]
+        if x.ndim == 4:
+            k, h, w, c = x.shape
+            return jnp.transpose(x, (0, 3, 1, 2)).reshape(k * c, h, w)
+        return jnp.transpose(x, (2, 0, 1)) if _channels_last(x.shape) else x
+
+    def __call__(self, obs: Array) -> Float[Array, "D"]:
+        x = self._planes(obs)
+        for kernel in self.kernels:
+            x = jax.nn.relu(kernel(x))
+        return jax.nn.relu(dense(self.layer, x.ravel()))

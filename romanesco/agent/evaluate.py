@@ -1,0 +1,78 @@
+"""Playing episodes to judge an agent, without learning from them. N streams."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Key
+
+from romanesco.agent.rollout import Streams, start
+from romanesco.core.actions import enter
+from romanesco.core.types import Actor, Env
+
+STREAMS = 64  # at most, side by side
+PATIENCE = 100_000  # steps after which an episode of a world without a limit is given up
+
+
+def evaluate(
+    key: Key[Array, ""], env: Env, actor: Actor, *, episodes: int, greedy: bool
+) -> dict[str, Float[Array, "episodes"]]:
+    """`env.metrics` of each episode, in a fixed order; pure.
+
+    Up to 64 streams each play a fixed share, counted from their own reset: taking the first to finish would favour
+    short episodes. Episode e is number e // N of stream e % N. One that never ends is NaN.
+    """
+    n = min(STREAMS, episodes)
+    share = np.array([len(range(i, episodes, n)) for i in range(n)])
+    k_start, k_play = jax.random.split(key)
+
+    def choose(key, carry, obs, first):
+        carry, said = actor.step(carry, obs, first)
+        return carry, said.dist.mode() if greedy else said.dist.sample(key)
+
+    def play(now):
+        t, streams, done, scores = now
+        k_act, k_env = jax.random.split(jax.random.fold_in(k_play, t))
+        ts = streams.ts
+        carry, action = jax.vmap(choose)(jax.random.split(k_act, n), streams.carry, ts.obs, ts.first)
+        env_state, ts = jax.vmap(env.step)(
+            jax.random.split(k_env, n), streams.env_state, enter(env.action_space, action)
+        )
+        ended = ts.last & (done < share)
+        slot = jnp.where(ended, done, share.max())  # the slot past the end takes what nobody asked for
+        metrics = jax.vmap(env.metrics)(env_state)
+        scores = {k: s.at[jnp.arange(n), slot].set(metrics[k]) for k, s in scores.items()}
+        return t + 1, Streams(env_state, carry, ts), done + ended, scores
+
+    streams = start(k_start, env, actor, n)
+    names = jax.eval_shape(jax.vmap(env.metrics), streams.env_state)
+    scores = {name: jnp.full((n, share.max() + 1), jnp.nan) for name in names}
+    limit = (PATIENCE if env.max_steps is None else env.max_steps + 1) * int(share.max()) + 1
+    begin = (jnp.int32(0), streams, jnp.zeros(n, jnp.int32), scores)
+    *_, scores = jax.lax.while_loop(lambda now: (now[0] < limit) & (now[2] < share).any(), play, begin)
+    order = np.arange(episodes)
+    return {name: s[order % n, order // n] for name, s in scores.items()}
+
+
+def film(
+    key: Key[Array, ""], env: Any, actor: Actor, *, greedy: bool = True
+) -> tuple[list[np.ndarray], dict[str, float]]:
+    """One episode as pictures (uint8 [H W 3]) and its metrics; a Python loop, for one stream."""
+
+    @jax.jit
+    def tick(key, state, carry, ts):
+        k_act, k_env = jax.random.split(key)
+        carry, said = actor.step(carry, ts.obs, ts.first)
+        action = said.dist.mode() if greedy else said.dist.sample(k_act)
+        return *env.step(k_env, state, enter(env.action_space, action)), carry
+
+    k_start, k_play = jax.random.split(key)
+    state, ts = env.reset(k_start)
+    carry, frames = actor.init_carry(), [np.asarray(env.render(state))]
+    for t in range(PATIENCE):
+        state, ts, carry = tick(jax.random.fold_in(k_play, t), state, carry, ts)
+        frames.append(np.asarray(env.render(state)))
+        if ts.last:
+            break
+    return frames, {name: float(x) for name, x in env.metrics(state).items()}

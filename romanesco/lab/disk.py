@@ -1,0 +1,66 @@
+"""The file operations of a save, one method each: a test stops after any of them, or fills the disk at any write."""
+
+import errno
+import os
+import shutil
+from pathlib import Path
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+class DiskFull(OSError):
+    """A save found no room. What was saved before is intact, and the half-written temporary is gone."""
+
+
+class Disk:
+    """The operations that change a folder. Each is durable only once `sync` was called on the file and on its folder."""
+
+    def mkdir(self, path: Path) -> None:
+        path.mkdir(parents=True, exist_ok=True)
+
+    def write(self, path: Path, data: bytes) -> None:
+        path.write_bytes(data)
+
+    def sync(self, path: Path) -> None:
+        """fsync of a file or a folder."""
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+    def rename(self, old: Path, new: Path) -> None:
+        os.replace(old, new)
+
+    def remove(self, path: Path) -> None:
+        """A file or a whole folder; nothing where there is none."""
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+DISK = Disk()
+
+
+def replace(path: Path, data: bytes, *, disk: Disk = DISK) -> None:
+    """Writes a file whole or not at all: temporary, fsync, rename, fsync of the folder.
+
+    Raises `DiskFull` where there is no room; the old content stays.
+    """
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        disk.write(temporary, data)
+        disk.sync(temporary)
+        disk.rename(temporary, path)
+        disk.sync(path.parent)
+    except OSError as error:
+        disk.remove(temporary)
+        raise full(error, path) from error
+
+
+def full(error: OSError, path: Path) -> OSError:
+    """The same error, as `DiskFull` where that is what it means."""
+    if error.errno not in FULL or isinstance(error, DiskFull):
+        return error
+    return DiskFull(error.errno, f"no room to save; what was saved before is intact: {os.strerror(error.errno)}", str(path))

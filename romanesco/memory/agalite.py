@@ -1,0 +1,132 @@
+"""AGaLiTe: gated linear attention whose outer-product state is approximated by a few channels in time."""
+
+import warnings
+from typing import ClassVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, Key
+
+from romanesco.core.errors import BadInput, nearest
+from romanesco.core.layers import dense, orthogonal, widen
+from romanesco.memory.basis import Layout, check_basis, layout
+from romanesco.memory.slots import SHUT, State, advance, chunk_length, gates, queries, read, recur
+from romanesco.memory.stack import Stacked
+
+FEATURES = {"relu": jax.nn.relu, "softplus": jax.nn.softplus}
+
+
+class AGaLiTe(eqx.Module):
+    """Approximate gated linear transformer, one layer's cell (Pramanik et al., 2024, arXiv 2310.15719).
+
+    Channels i of values and keys decay by 1 - beta and 1 - gamma and receive c_i(n) beta v and c_i(n) gamma k; the
+    read-out is sum_i w_i v_i (k_i . q) / (rho s . q + 1e-5), s being the gated sum of keys. What is stored are slots
+    that read out the same (`basis.layout`). A UserWarning says when channels are linearly dependent. `channels=1` of
+    the `quadrature` basis cancels keys and queries: a gated average of values. No small basis approximates long
+    memory well. With `relu` features a head's query is 0 at birth with probability 2^-eta a step; `softplus` avoids it.
+    """
+
+    enter: eqx.nn.Linear  # -> per head k, q, v, beta, gamma [d]
+    factor: eqx.nn.Linear  # -> per head the factors of k, q, gamma [eta]
+    leave: eqx.nn.Linear
+    heads: int = eqx.field(static=True)
+    head_size: int = eqx.field(static=True)
+    eta: int = eqx.field(static=True)
+    channels: int = eqx.field(static=True)
+    basis: str = eqx.field(static=True)
+    feature_map: str = eqx.field(static=True)
+
+    stacked: ClassVar[Stacked | None] = Stacked(gate="gru", act="relu", ffn=128, init="orthogonal", last_norm=False)
+
+    def __init__(
+        self,
+        size: int,
+        *,
+        heads: int = 4,
+        head_size: int = 64,
+        eta: int = 4,
+        channels: int = 5,
+        basis: str = "quadrature",
+        feature_map: str = "relu",
+        key: Key[Array, ""],
+    ):
+        for name, value in {"heads": heads, "head_size": head_size, "eta": eta}.items():
+            if value < 1:
+                raise BadInput(f"{name}={value}: at least 1 is needed")
+        if feature_map not in FEATURES:
+            raise BadInput(f"feature_map `{feature_map}`{nearest(feature_map, FEATURES)} allowed: {', '.join(FEATURES)}")
+        if flaw := check_basis(basis, channels):
+            warnings.warn(flaw, stacklevel=2)
+        k_enter, k_factor, k_leave = jax.random.split(key, 3)
+        self.enter = orthogonal(size, heads * 5 * head_size, key=k_enter)
+        self.factor = orthogonal(size, heads * 3 * eta, key=k_factor)
+        self.leave = orthogonal(heads * head_size, size, key=k_leave)
+        self.heads, self.head_size, self.eta, self.channels = heads, head_size, eta, channels
+        self.basis, self.feature_map = basis, feature_map
+
+    @staticmethod
+    def example(key: Key[Array, ""], T: int) -> tuple["AGaLiTe", Float[Array, "T D"]]:
+        k_cell, k_x = jax.random.split(key)
+        return AGaLiTe(6, heads=2, head_size=4, eta=2, key=k_cell), 2 * jax.random.normal(k_x, (T, 6))
+
+    @property
+    def size_out(self) -> int:
+        return self.leave.weight.shape[0]
+
+    @property
+    def form(self) -> Layout:
+        return layout(self.basis, self.channels)
+
+    def init_carry(self) -> tuple[State, Int[Array, ""]]:
+        """Keys and values of the slots, and the phase at which the next step writes."""
+        lead, dtype = (self.heads, self.form.slots), widen(self.enter.bias).dtype
+        keys = jnp.zeros((*lead, self.eta, self.head_size), dtype)
+        return State(keys, jnp.zeros((*lead, self.head_size), dtype)), jnp.int32(0)
+
+    def _enter(self, x):  # [... D]
+        wide, low = widen(dense(self.enter, x)), widen(dense(self.factor, x))
+        lead = (*x.shape[:-1], self.heads)
+        return wide.reshape(*lead, 5, self.head_size), low.reshape(*lead, 3, self.eta)
+
+    def _leave(self, a):  # [... H d]
+        return dense(self.leave, a.reshape(*a.shape[:-2], -1))
+
+    def step(self, carry, x: Float[Array, "D"], first: Bool[Array, ""]):
+        (state, phase), form, feature = carry, self.form, FEATURES[self.feature_map]
+        if form.start is not None:
+            phase = jnp.where(first, form.start, phase)
+        wide, low = self._enter(x)
+        write = jnp.asarray(form.writes, wide.dtype)[phase]
+        state = advance(state, gates(feature, wide, low), first, write)
+        a = read(form, state, *queries(feature, wide, low))
+        return (state, (phase + 1) % len(form.writes)), self._leave(a)
+
+    def sequence(self, carry, xs: Float[Array, "T D"], first: Bool[Array, "T"]):
+        (state, phase), form, T = carry, self.form, len(first)
+        if form.start is None:  # turn the slots, not the phases: those are then one and the same for a batch of streams
+            turn, phases = phase, jnp.arange(T) % form.slots
+        else:
+            turn, phases = 0, _phases(phase, first, form)
+        writes = jnp.asarray(form.writes, state.keys.dtype)[phases]
+        pad = -T % chunk_length(T)
+
+        def padded(x, value):
+            return jnp.pad(x, ((0, pad),) + ((0, 0),) * (x.ndim - 1), constant_values=value)
+
+        wide, low = self._enter(xs)
+        inputs = padded(wide, SHUT), padded(low, SHUT), padded(first, False), padded(writes, 0)
+        state, a = recur(FEATURES[self.feature_map], form, _turned(state, -turn), *inputs)
+        phase = (phase + T if form.start is None else phases[-1] + 1) % len(form.writes)
+        return (_turned(state, turn), phase), self._leave(a[:T])
+
+
+def _turned(state: State, by) -> State:
+    return jax.tree.map(lambda x: jnp.roll(x, by, 1), state)
+
+
+def _phases(phase: Int[Array, ""], first: Bool[Array, "T"], form: Layout) -> Int[Array, "T"]:
+    """Phases of steps of which the first would have `phase`, each episode starting anew."""
+    t = jnp.arange(len(first))
+    last = jax.lax.cummax(jnp.where(first, t, -1))
+    return jnp.where(last < 0, phase + t, form.start + t - last) % len(form.writes)
