@@ -1,13 +1,14 @@
 """Playing episodes to judge an agent, without learning from them. N streams."""
 
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Bool, Float, Key
 
-from romanesco.agent.rollout import Streams, start
+from romanesco.agent.rollout import Streams, scores, start
 from romanesco.core.actions import enter
 from romanesco.core.types import Actor, Env
 
@@ -16,7 +17,7 @@ PATIENCE = 100_000  # steps after which an episode of a world without a limit is
 
 
 def evaluate(
-    key: Key[Array, ""], env: Env, actor: Actor, *, episodes: int, greedy: bool
+    key: Key[Array, ""], env: Env, actor: Actor, *, episodes: int, greedy: Bool[Array, ""] | bool
 ) -> dict[str, Float[Array, "episodes"]]:
     """`env.metrics` of each episode, in a fixed order; pure.
 
@@ -29,10 +30,10 @@ def evaluate(
 
     def choose(key, carry, obs, first):
         carry, said = actor.step(carry, obs, first)
-        return carry, said.dist.mode() if greedy else said.dist.sample(key)
+        return carry, jnp.where(greedy, said.dist.mode(), said.dist.sample(key))
 
     def play(now):
-        t, streams, done, scores = now
+        t, streams, done, table = now
         k_act, k_env = jax.random.split(jax.random.fold_in(k_play, t))
         ts = streams.ts
         carry, action = jax.vmap(choose)(jax.random.split(k_act, n), streams.carry, ts.obs, ts.first)
@@ -41,18 +42,18 @@ def evaluate(
         )
         ended = ts.last & (done < share)
         slot = jnp.where(ended, done, share.max())  # the slot past the end takes what nobody asked for
-        metrics = jax.vmap(env.metrics)(env_state)
-        scores = {k: s.at[jnp.arange(n), slot].set(metrics[k]) for k, s in scores.items()}
-        return t + 1, Streams(env_state, carry, ts), done + ended, scores
+        metrics = jax.vmap(partial(scores, env))(env_state)
+        table = {k: s.at[jnp.arange(n), slot].set(metrics[k]) for k, s in table.items()}
+        return t + 1, Streams(env_state, carry, ts), done + ended, table
 
     streams = start(k_start, env, actor, n)
-    names = jax.eval_shape(jax.vmap(env.metrics), streams.env_state)
-    scores = {name: jnp.full((n, share.max() + 1), jnp.nan) for name in names}
+    names = jax.eval_shape(jax.vmap(partial(scores, env)), streams.env_state)
+    table = {name: jnp.full((n, share.max() + 1), jnp.nan) for name in names}
     limit = (PATIENCE if env.max_steps is None else env.max_steps + 1) * int(share.max()) + 1
-    begin = (jnp.int32(0), streams, jnp.zeros(n, jnp.int32), scores)
-    *_, scores = jax.lax.while_loop(lambda now: (now[0] < limit) & (now[2] < share).any(), play, begin)
+    begin = (jnp.int32(0), streams, jnp.zeros(n, jnp.int32), table)
+    *_, table = jax.lax.while_loop(lambda now: (now[0] < limit) & (now[2] < share).any(), play, begin)
     order = np.arange(episodes)
-    return {name: s[order % n, order // n] for name, s in scores.items()}
+    return {name: s[order % n, order // n] for name, s in table.items()}
 
 
 def film(
@@ -75,4 +76,4 @@ def film(
         frames.append(np.asarray(env.render(state)))
         if ts.last:
             break
-    return frames, {name: float(x) for name, x in env.metrics(state).items()}
+    return frames, {name: float(x) for name, x in scores(env, state).items()}

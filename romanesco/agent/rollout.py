@@ -1,5 +1,7 @@
 """Collecting what a learner sees, inside the program. T time, B streams."""
 
+from functools import partial
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -22,6 +24,14 @@ class Tally(eqx.Module):
 
     episodes: Float[Array, ""]
     sums: dict[str, Float[Array, ""]]
+
+
+def scores(env: Env, state: EnvState) -> dict[str, Float[Array, ""]]:
+    """The environment's metrics; where it names no `success`, that is a return of at least its threshold."""
+    metrics = dict(env.metrics(state))
+    if "success" not in metrics and env.threshold is not None:
+        metrics["success"] = (metrics["return"] >= env.threshold).astype(jnp.float32)
+    return metrics
 
 
 def start(key: Key[Array, ""], env: Env, actor: Actor, num_envs: int) -> Streams:
@@ -56,10 +66,10 @@ def collect(
         carry, action, log_prob, value = act(k_act, actor, streams.carry, streams.ts)
         keys = jax.random.split(k_env, log_prob.shape[0])
         env_state, ts = jax.vmap(env.step)(keys, streams.env_state, enter(env.action_space, action))
-        tally = count(tally, ts, jax.vmap(env.metrics)(env_state))
+        tally = count(tally, ts, jax.vmap(partial(scores, env))(env_state))
         return (Streams(env_state, carry, ts), tally), (streams.ts, action, log_prob, value)
 
-    names = jax.eval_shape(jax.vmap(env.metrics), streams.env_state)
+    names = jax.eval_shape(jax.vmap(partial(scores, env)), streams.env_state)
     empty = Tally(jnp.zeros(()), {name: jnp.zeros(()) for name in names})
     (after, tally), seen = jax.lax.scan(one, (streams, empty), jax.random.split(key, horizon))
     return after, finish(actor, streams.carry, after, *seen), tally

@@ -1,38 +1,76 @@
-"""Seeds over devices: one program, called once a seed. S seeds, D devices."""
+"""Seeds over devices. S seeds, D devices."""
+
+from __future__ import annotations
 
 import concurrent.futures
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jaxtyping import PyTree
 
 
-def deal(states: Sequence[PyTree], devices: Sequence[Any]) -> list[PyTree]:
-    """Seeds dealt out to the devices, in turn; committed there."""
-    return [jax.device_put(state, devices[i % len(devices)]) for i, state in enumerate(states)]
+def deal(trees: Sequence[PyTree], devices: Sequence[Any]) -> list[PyTree]:
+    """One tree a seed, dealt out to the devices in turn, and committed there."""
+    return [jax.device_put(tree, devices[i % len(devices)]) for i, tree in enumerate(trees)]
 
 
-def per_seed(one: Callable, *, donate: int | tuple[int, ...] = ()) -> Callable:
-    """`one(*args)` of one seed -> a function of lists over seeds.
+def on(device: Any, shapes: PyTree[jax.ShapeDtypeStruct]) -> PyTree[jax.ShapeDtypeStruct]:
+    """Shapes of arrays that will lie on a device: what `Seeds.compile` can work with before the arrays exist."""
+    place = jax.sharding.SingleDeviceSharding(device)
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place), shapes)
 
-    The program has no seed axis: batched by `vmap`, small matmuls get slower on a CPU and bits change. Calls return
-    at once, so devices work side by side, and a seed cannot know its companions. Each device compiles for itself,
-    side by side too, the first time it is met.
+
+def _device(args: Any) -> Any:
+    leaf = next(x for x in jax.tree.leaves(args) if isinstance(x, jax.Array | jax.ShapeDtypeStruct))
+    return next(iter(leaf.sharding.device_set))  # type: ignore[union-attr]
+
+
+class Seeds:
+    """`one(*args, *shared)` of one seed, as a function of lists over seeds and of what they share.
+
+    On a CPU the program has no seed axis and is called once a seed: batched by `vmap`, small matmuls get slower and
+    bits change. Calls return at once, so that devices work side by side, and a seed cannot know its companions. On an
+    accelerator (`batched`) the seeds are one vmapped axis. Arguments in `donate` are used up.
     """
-    program = jax.jit(one, donate_argnums=donate)
-    met: dict[Any, Any] = {}
 
-    def device_of(args: Sequence[Any]) -> Any:
-        leaf = next(x for x in jax.tree.leaves(args) if isinstance(x, jax.Array))
-        return next(iter(leaf.devices()))
+    def __init__(self, one: Callable, *, donate: tuple[int, ...] = (), batched: bool = False):
+        self.donate, self.batched = donate, batched
+        self._one = one
+        self._programs: dict[Any, concurrent.futures.Future] = {}
 
-    def many(*lists: Sequence[Any]) -> list[Any]:
-        calls = list(zip(*lists, strict=True))
-        new = {device_of(args): args for args in calls if device_of(args) not in met}
-        if new:
-            with concurrent.futures.ThreadPoolExecutor(len(new)) as pool:
-                met.update(zip(new, pool.map(lambda args: program.lower(*args).compile(), new.values()), strict=True))
-        return [met[device_of(args)](*args) for args in calls]
+    def _lowered(self, args: Sequence[Any], shared: Sequence[Any]) -> Any:
+        axes = (0,) * len(args) + (None,) * len(shared)
+        many = jax.vmap(self._one, in_axes=axes) if self.batched else self._one
+        return jax.jit(many, donate_argnums=self.donate).lower(*args, *shared)
 
-    return many
+    def _calls(self, lists: Sequence[Sequence[Any]]) -> list[tuple[Any, ...]]:
+        if not self.batched:
+            return list(zip(*lists, strict=True))
+        return [tuple(jax.tree.map(_stack, *trees) for trees in lists)]
+
+    def compile(self, pool: concurrent.futures.Executor, *lists: Sequence[Any], shared: Sequence[Any] = ()) -> None:
+        """Traces now and compiles in `pool`, once for every device that has not been met."""
+        for args in self._calls(lists):
+            if _device(args) not in self._programs:
+                self._programs[_device(args)] = pool.submit(self._lowered(args, shared).compile)
+
+    def ready(self) -> None:
+        """Waits until all is compiled."""
+        for program in self._programs.values():
+            program.result()
+
+    def __call__(self, *lists: Sequence[Any], shared: Sequence[Any] = ()) -> list[Any]:
+        """-> one result a seed. Arguments must have the shapes and devices given to `compile`."""
+        results = [self._programs[_device(args)].result()(*args, *shared) for args in self._calls(lists)]
+        if not self.batched:
+            return results
+        return [jax.tree.map(lambda x, i=i: x[i], results[0]) for i in range(len(lists[0]))]
+
+
+def _stack(*leaves: Any) -> Any:
+    if isinstance(leaves[0], jax.ShapeDtypeStruct):
+        shape, place = (len(leaves), *leaves[0].shape), leaves[0].sharding
+        return jax.ShapeDtypeStruct(shape, leaves[0].dtype, sharding=place)
+    return jnp.stack(leaves)

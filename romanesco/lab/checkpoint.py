@@ -1,4 +1,4 @@
-"""Checkpoints: the whole state of a run, verified before it is trusted. JAX is imported on first use.
+"""Checkpoints: the whole state of a run, verified before it is trusted.
 
 `checkpoints/<step>/` holds `state.0.safetensors` (arrays), `state.json` (counters, byte offsets of the logs) and
 `manifest.json` (size and SHA-256 of both files; path, shape and dtype of every array). A folder of that name is
@@ -8,16 +8,12 @@ whole: it was written as `.<step>.tmp`, synced and renamed. `latest.json` and `b
 import hashlib
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import safetensors
-import safetensors.numpy
-
 from romanesco.core.errors import BadInput
-from romanesco.lab.disk import DISK, Disk, full, replace
+from romanesco.lab.arrays import differences, pack, unpack
+from romanesco.lab.disk import DISK, Disk, explain, replace
 
 VERSION = 1
 ARRAYS, COUNTERS, MANIFEST = "state.0.safetensors", "state.json", "manifest.json"
@@ -40,73 +36,6 @@ def steps(folder: Path, *, group: str | None = None) -> list[int]:
     """The steps of all checkpoints, oldest first; whether they are sound is seen when they are restored."""
     place = _place(folder, group)
     return sorted(int(p.name) for p in place.iterdir() if re.fullmatch(r"\d+", p.name)) if place.is_dir() else []
-
-
-def pack(tree: Any) -> tuple[bytes, dict[str, dict]]:
-    """A pytree of arrays and typed keys -> safetensors bytes, and {path: shape, dtype, key implementation}.
-
-    Every leaf is laid out in C order first: safetensors writes strided and Fortran arrays wrong without a word.
-    """
-    import jax
-
-    data, arrays = {}, {}
-    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
-        name = jax.tree_util.keystr(path)
-        if not isinstance(leaf, (jax.Array, np.ndarray, np.generic)):
-            raise TypeError(f"state{name} is a {type(leaf).__name__}: only arrays and keys can be stored")
-        key = jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
-        data[name] = x = np.asarray(jax.random.key_data(leaf) if key else leaf, order="C")
-        arrays[name] = {"shape": list(x.shape), "dtype": x.dtype.name}
-        arrays[name] |= {"key": str(jax.random.key_impl(leaf))} if key else {}
-    return safetensors.numpy.save(data), arrays
-
-
-def _wanted(leaf: Any) -> dict:
-    """How `pack` would describe this leaf; abstract leaves (`ShapeDtypeStruct`) are as good."""
-    import jax
-
-    if not jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-        return {"shape": list(leaf.shape), "dtype": np.dtype(leaf.dtype).name}
-    data = jax.eval_shape(jax.random.key_data, leaf)
-    impl = str(jax.random.key_impl(leaf)) if isinstance(leaf, jax.Array) else leaf.dtype._impl.name
-    return {"shape": list(data.shape), "dtype": data.dtype.name, "key": impl}
-
-
-def differences(arrays: dict[str, dict], like: Any) -> list[str]:
-    """What keeps these arrays from filling the tree `like`, one sentence a path."""
-    import jax
-
-    def words(entry: dict) -> str:
-        kind = f"key {entry['key']}" if "key" in entry else entry["dtype"]
-        return f"{kind}[{','.join(map(str, entry['shape']))}]"
-
-    want = {jax.tree_util.keystr(p): _wanted(x) for p, x in jax.tree_util.tree_leaves_with_path(like)}
-    told = [f"{p}: {words(want[p])} is missing in the checkpoint" for p in want if p not in arrays]
-    told += [f"{p}: {words(arrays[p])} is only in the checkpoint" for p in arrays if p not in want]
-    both = [p for p in want if p in arrays and arrays[p] != want[p]]
-    return told + [f"{p}: saved {words(arrays[p])}, asked for {words(want[p])}" for p in both]
-
-
-def unpack(data: bytes, arrays: dict[str, dict], like: Any) -> Any:
-    """The tree of `pack`, with the structure of `like`, in fresh buffers that may be donated.
-
-    An array of `like` that is committed to a device gets its successor there; NumPy leaves come back as NumPy.
-    """
-    import jax
-    import jax.numpy as jnp
-
-    stored = dict(safetensors.deserialize(data))
-
-    def fresh(path, leaf):
-        name = jax.tree_util.keystr(path)
-        raw = np.frombuffer(stored[name]["data"], np.dtype(arrays[name]["dtype"])).reshape(arrays[name]["shape"])
-        if isinstance(leaf, (np.ndarray, np.generic)):
-            return raw.copy()
-        x = jnp.array(raw, copy=True)
-        x = jax.random.wrap_key_data(x, impl=arrays[name]["key"]) if "key" in arrays[name] else x
-        return jax.device_put(x, leaf.sharding) if isinstance(leaf, jax.Array) and leaf.committed else x
-
-    return jax.tree_util.tree_map_with_path(fresh, like)
 
 
 def _dump(value: dict) -> bytes:
@@ -138,7 +67,7 @@ def _write(target: Path, files: dict[str, bytes], logs: list[Path], disk: Disk) 
         disk.remove(temporary)
         if old.exists() and not target.exists():
             disk.rename(old, target)
-        raise full(error, target) from error
+        explain(error, target)
 
 
 def _store(target: Path, tree: Any, counters: dict, logs: list[Path], disk: Disk) -> None:
@@ -166,9 +95,7 @@ def save(
     where there is no room: nothing older was touched and the temporary is gone. `group` names a further group of
     seeds, which lives in `checkpoints/<group>/`.
     """
-    place = _place(folder, group)
-    disk.mkdir(place)
-    target = place / str(step)
+    target = _place(folder, group) / str(step)
     _store(target, tree, counters, [p for p in (Path(folder) / name for name in LOGS) if p.exists()], disk)
     replace(_announce(folder, group, "latest.json"), _dump({"version": VERSION, "step": step}), disk=disk)
     prune(folder, keep=keep, group=group, disk=disk)
@@ -177,11 +104,10 @@ def save(
 
 def save_best(folder: Path, tree: Any, counters: dict, *, group: str | None = None, disk: Disk = DISK) -> Path:
     """Saves the best policies as `checkpoints/best`, in place of the former; `best.json` announces the counters."""
-    place = _place(folder, group)
-    disk.mkdir(place)
-    _store(place / "best", tree, counters, [], disk)
+    target = _place(folder, group) / "best"
+    _store(target, tree, counters, [], disk)
     replace(_announce(folder, group, "best.json"), _dump({"version": VERSION, **counters}), disk=disk)
-    return place / "best"
+    return target
 
 
 def prune(folder: Path, *, keep: int, group: str | None = None, disk: Disk = DISK) -> None:
@@ -190,7 +116,8 @@ def prune(folder: Path, *, keep: int, group: str | None = None, disk: Disk = DIS
     place = _place(folder, group)
     old = found[: max(len(found) - max(keep, 1), 0)]
     try:
-        _ = old and verify(place / str(found[-1]))
+        if old:
+            verify(place / str(found[-1]))
     except Damaged:
         return
     for step in old:
@@ -228,8 +155,9 @@ def verify(path: Path) -> tuple[bytes, dict, dict]:
     if not sound:
         raise Damaged(f"{MANIFEST} does not match its SHA-256")
     if manifest["version"] > VERSION:
-        raise BadInput(f"{path}: checkpoint format {manifest['version']}, this romanesco reads up to {VERSION}; update it")
-    data = {name: _checked(path / name, entry) for name, entry in manifest["files"].items()}
+        newer = f"checkpoint format {manifest['version']}, this romanesco reads up to {VERSION}"
+        raise BadInput(f"{path}: {newer}; update romanesco")
+    data = {name: _checked(path / name, manifest["files"][name]) for name in (ARRAYS, COUNTERS)}
     return data[ARRAYS], json.loads(data[COUNTERS]), manifest["arrays"]
 
 
@@ -264,7 +192,7 @@ def _set_aside(path: Path) -> None:
 
 def restore(
     folder: Path,
-    like: Any | Callable[[dict], Any],
+    like: Any,
     *,
     checkpoint: str | int = "latest",
     strict: bool = False,
@@ -275,8 +203,7 @@ def restore(
 
     `checkpoint` is "latest", "best" (its step is None) or a step. A damaged one is skipped for the next older, with
     a note of the reason, and renamed to `<step>.corrupt` unless `mark` is False (readers without the lock); `strict`
-    stops there. `like` may be a function of the counters. Raises `BadInput` where nothing sound is left, or where
-    the structure differs, path by path.
+    stops there. Raises `BadInput` where nothing sound is left, or where the structure differs, path by path.
     """
     notes: list[str] = []
     for path in _candidates(folder, checkpoint, group):
@@ -286,13 +213,14 @@ def restore(
             notes.append(f"checkpoint {path.name} of {folder} is damaged: {damage}")
             if strict:
                 raise BadInput(f"{notes[-1]}; without strict the next older one is used") from damage
-            _ = mark and _set_aside(path)
+            if mark:
+                _set_aside(path)
             continue
-        tree = like(counters) if callable(like) else like
-        wrong = differences(arrays, tree)
+        wrong = differences(arrays, like)
         if wrong:
             raise BadInput(f"{path}: the saved state has another structure: {'; '.join(wrong)}")
-        return unpack(data, arrays, tree), counters, int(path.name) if path.name.isdigit() else None, notes
+        return unpack(data, arrays, like), counters, int(path.name) if path.name.isdigit() else None, notes
     kind = "checkpoint" if checkpoint == "latest" else f"checkpoint `{checkpoint}`"
     known = ", ".join(map(str, steps(folder, group=group))) or "none"
-    raise BadInput(f"{folder}: no {kind} that can be loaded (there: {known}); {'; '.join(notes) or 'nothing was saved'}")
+    reason = "; ".join(notes) or "nothing was saved"
+    raise BadInput(f"{folder}: no {kind} that can be loaded (there: {known}); {reason}")

@@ -4,6 +4,7 @@ import errno
 import os
 import shutil
 from pathlib import Path
+from typing import NoReturn
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -13,7 +14,7 @@ class DiskFull(OSError):
 
 
 class Disk:
-    """The operations that change a folder. Each is durable only once `sync` was called on the file and on its folder."""
+    """The operations that change a folder. Durable once `sync` was called on file and folder."""
 
     def mkdir(self, path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
@@ -56,11 +57,12 @@ def replace(path: Path, data: bytes, *, disk: Disk = DISK) -> None:
         disk.sync(path.parent)
     except OSError as error:
         disk.remove(temporary)
-        raise full(error, path) from error
+        explain(error, path)
 
 
-def full(error: OSError, path: Path) -> OSError:
-    """The same error, as `DiskFull` where that is what it means."""
-    if error.errno not in FULL or isinstance(error, DiskFull):
-        return error
-    return DiskFull(error.errno, f"no room to save; what was saved before is intact: {os.strerror(error.errno)}", str(path))
+def explain(error: OSError, path: Path) -> NoReturn:
+    """Raises the error again, as `DiskFull` where that is what it means."""
+    if error.errno in FULL and not isinstance(error, DiskFull):
+        reason = f"no room to save; what was saved before is intact: {os.strerror(error.errno)}"
+        raise DiskFull(error.errno, reason, str(path)) from error
+    raise error

@@ -1,0 +1,46 @@
+"""Memories: cells that obey one contract (`core.types.Memory`), and the stack of them. Imports no JAX until one is used."""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from romanesco.core.registry import Registry
+
+if TYPE_CHECKING:
+    from romanesco.memory.agalite import AGaLiTe as AGaLiTe
+    from romanesco.memory.gru import GRU as GRU
+    from romanesco.memory.lstm import LSTM as LSTM
+    from romanesco.memory.none import Feedforward as Feedforward
+    from romanesco.memory.stack import Stack as Stack
+    from romanesco.memory.stack import Stacked as Stacked
+    from romanesco.memory.window import Window as Window
+
+MEMORIES = Registry(
+    "memory",
+    {
+        "none": "romanesco.memory.none:Feedforward",
+        "lstm": "romanesco.memory.lstm:LSTM",
+        "gru": "romanesco.memory.gru:GRU",
+        "agalite": "romanesco.memory.agalite:AGaLiTe",
+        "window": "romanesco.memory.window:Window",
+    },
+)
+
+_HOME = {
+    "AGaLiTe": "agalite",
+    "Feedforward": "none",
+    "GRU": "gru",
+    "LSTM": "lstm",
+    "Stack": "stack",
+    "Stacked": "stack",
+    "Window": "window",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(importlib.import_module(f"romanesco.memory.{_HOME[name]}"), name)
+    raise AttributeError(f"module 'romanesco.memory' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOME])

@@ -51,7 +51,7 @@ class Layout:
     gram: Float[np.ndarray, "K K"] | None  # None: the identity
     divisor: Float[np.ndarray, "K"]
     epsilon: float
-    start: int | None  # phase of the first step of an episode; None: only differences of phase matter
+    start: int | None  # phase of an episode's first step; None: one slot is written a step, and no phase restarts
 
     @property
     def slots(self) -> int:

@@ -123,7 +123,18 @@ def _forward(feature, form, state, wide, low, first, writes):
     return (end, _unchunk(a)), (starts, wide, low, first, writes)
 
 
-def _reverse(end_: State, x):
+def _total(x):
+    return sum(x[:, i] for i in range(x.shape[1]))
+
+
+def _written(form, x, write):
+    """The sum over slots of write_i x_i."""
+    if form.start is None:
+        return jax.lax.dynamic_index_in_dim(x, jnp.argmax(write), 1, keepdims=False)
+    return _total(write.reshape(-1, *(1,) * (x.ndim - 2)) * x)
+
+
+def _reverse(form, end_: State, x):
     """The adjoint of one step: from that of the state after it to that of the state before it.
 
     Elementwise, with sums over slots written out: a reduction in this innermost loop costs ten times the update.
@@ -131,14 +142,11 @@ def _reverse(end_: State, x):
     part_, q, read_, before, gate, first, write = x
     keys_, values_ = end_.keys + part_[..., None] * q[:, None, None], end_.values + read_
 
-    def total(x):
-        return sum(x[:, i] for i in range(x.shape[1]))
-
     def shut(x):
         return jnp.where(first, 0.0, x)
 
-    forget_, beta_ = -shut(total(keys_ * before.keys)), -shut(total(values_ * before.values))
-    key_, value_ = total(write[:, None, None] * keys_), total(write[:, None] * values_)
+    forget_, beta_ = -shut(_total(keys_ * before.keys)), -shut(_total(values_ * before.values))
+    key_, value_ = _written(form, keys_, write), _written(form, values_, write)
     decay = 1 - gate.low_forget[:, None, :, None] * gate.forget[:, None, None]
     return State(shut(keys_ * decay), shut(values_ * (1 - gate.beta[:, None]))), (forget_, key_, beta_, value_)
 
@@ -173,7 +181,8 @@ def _backward(feature, form, residuals, cotangents):
         q_ = jnp.einsum("thnd,thn->thd", rows, part_.reshape(rows.shape[:-1]))
 
         xs = (part_, q, values_, before, gate, first, writes)
-        start_, (forget_, key_, beta_, value_) = jax.lax.scan(_reverse, end_, xs, reverse=True)
+        reverse = functools.partial(_reverse, form)
+        start_, (forget_, key_, beta_, value_) = jax.lax.scan(reverse, end_, xs, reverse=True)
         forget_, low_forget_ = _factors(forget_, gate.low_forget, gate.forget)
         key_, low_key_ = _factors(key_, gate.low_key, gate.key)
         into = gate_vjp(Gates(forget_, low_forget_, key_, low_key_, beta_, value_))

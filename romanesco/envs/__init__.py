@@ -1,0 +1,17 @@
+"""Worlds: the registry of names, each imported when it is first used."""
+
+from romanesco.core.registry import Registry
+
+ENVS = Registry(
+    "environment",
+    {
+        "tmaze": "romanesco.envs.tmaze:tmaze",
+        **{f"probe{i}": f"romanesco.envs.probe:probe{i}" for i in range(1, 9)},
+        "cartpole": "romanesco.envs.pure:cartpole",
+        "acrobot": "romanesco.envs.pure:acrobot",
+        "mountaincar": "romanesco.envs.pure:mountaincar",
+        "pendulum": "romanesco.envs.pure:pendulum",
+        "mountaincar_continuous": "romanesco.envs.pure:mountaincar_continuous",
+        "gymnax": "romanesco.envs.pure:gymnax_env",  # takes the `id` after `gymnax:`
+    },
+)

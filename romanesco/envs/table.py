@@ -1,0 +1,107 @@
+"""What is known of every registered world without building it; needs no JAX. A test holds it against the worlds."""
+
+from typing import Any, NamedTuple
+
+from romanesco.core.errors import BadInput, nearest
+from romanesco.core.spaces import Param
+from romanesco.envs import ENVS
+
+
+class Row(NamedTuple):
+    """One line of `list envs`; spaces as `core.spaces.describe` writes them, `extra` as pip installs it."""
+
+    kind: str
+    observation: str
+    actions: str
+    limit: int | None
+    threshold: float | None
+    extra: str
+    aliases: tuple[str, ...]
+    summary: str
+
+
+def _ours(observation: str, actions: str, limit: int | None, summary: str) -> Row:
+    return Row("pure", observation, actions, limit, None, "", (), summary)
+
+
+def _classic(size: int, actions: str, limit: int, threshold: float | None, alias: str, summary: str) -> Row:
+    return Row("pure", f"Box({size},) float32", actions, limit, threshold, "", (alias,), summary)
+
+
+_ONE = "Box(1,) float32"
+
+ROWS: dict[str, Row] = {
+    "tmaze": _ours(
+        "Box(16,) float32", "Discrete(4)", 1000, "a cue shown once, at the start, names the turn at the end"
+    ),
+    "probe1": _ours(_ONE, "Discrete(1)", None, "constant reward 1, one step: V = 1"),
+    "probe2": _ours(_ONE, "Discrete(1)", None, "the reward is the observation: V = obs"),
+    "probe3": _ours(_ONE, "Discrete(1)", None, "reward 1 after two steps: V = gamma, then 1"),
+    "probe4": _ours(_ONE, "Discrete(2)", None, "action 0 pays 1, action 1 pays -1"),
+    "probe5": _ours(_ONE, "Discrete(2)", None, "the action must name the sign that is seen"),
+    "probe6": _ours(_ONE, "Discrete(2)", None, "the action must name the sign seen a step before: memory"),
+    "probe7": _ours(_ONE, "Discrete(1)", 5, "reward 1 until a time limit: V = 1/(1-gamma)"),
+    "probe8": _ours(_ONE, "Box(1,) float32", None, "reward -(a-obs)^2: a = obs"),
+    "cartpole": _classic(4, "Discrete(2)", 500, 475.0, "CartPole-v1", "balance a pole on a cart"),
+    "acrobot": _classic(6, "Discrete(3)", 500, -100.0, "Acrobot-v1", "swing two links up by the joint between them"),
+    "mountaincar": _classic(2, "Discrete(3)", 200, -110.0, "MountainCar-v0", "rock an underpowered car up a hill"),
+    "pendulum": _classic(3, "Box(1,) float32", 200, None, "Pendulum-v1", "swing a pendulum up and hold it"),
+    "mountaincar_continuous": _classic(
+        2, "Box(1,) float32", 999, 90.0, "MountainCarContinuous-v0", "the car on the hill, with a force as action"
+    ),
+}
+
+VELOCITIES: dict[str, tuple[int, ...]] = {
+    "cartpole": (1, 3),
+    "acrobot": (4, 5),
+    "mountaincar": (1,),
+    "pendulum": (2,),
+    "mountaincar_continuous": (1,),
+}
+"""Which observation components `env.no_velocity=true` zeroes (as rl-baselines3-zoo does; Acrobot's are ours)."""
+
+
+def _params(**defaults: float) -> dict[str, Param]:
+    return {name: Param(x, min(x / 2, 2 * x), max(x / 2, 2 * x)) for name, x in defaults.items()}
+
+
+PARAMS: dict[str, dict[str, Param]] = {
+    "cartpole": _params(
+        gravity=9.8, masscart=1.0, masspole=0.1, length=0.5, force_mag=10.0, tau=0.02, init_spread=0.05
+    ),
+    "acrobot": {
+        **_params(link_length_1=1.0, link_length_2=1.0, link_mass_1=1.0, link_mass_2=1.0),
+        **_params(link_com_pos_1=0.5, link_com_pos_2=0.5, link_moi=1.0, init_spread=0.1),
+        "torque_noise_max": Param(0.0, 0.0, 1.0),
+    },
+    "mountaincar": _params(force=0.001, gravity=0.0025, max_speed=0.07, init_low=-0.6, init_high=-0.4),
+}
+"""Physical numbers that can be set, batched or drawn per episode."""
+
+ALIASES: dict[str, str] = {alias: name for name, row in ROWS.items() for alias in row.aliases}
+
+_GYMNAX = {
+    "minatar/asterix": "Asterix-MinAtar",
+    "minatar/breakout": "Breakout-MinAtar",
+    "minatar/freeway": "Freeway-MinAtar",
+    "minatar/seaquest": "Seaquest-MinAtar",
+    "minatar/space_invaders": "SpaceInvaders-MinAtar",
+}
+
+
+def resolve(name: str) -> tuple[str, dict[str, Any]]:
+    """A registry name, an alias or `gymnax:ID` -> the registry name and the options it stands for.
+
+    An unknown name raises `BadInput` with the nearest of all names and aliases.
+    """
+    name = f"gymnax:{_GYMNAX[name]}" if name in _GYMNAX else name
+    library, _, identity = name.partition(":")
+    if library == "gymnax" and identity:
+        return (ALIASES[identity], {}) if identity in ALIASES else ("gymnax", {"id": identity})
+    if name in ALIASES:
+        return ALIASES[name], {}
+    known = [known for known in ENVS if known != "gymnax"]
+    if name in known:
+        return name, {}
+    close = nearest(name, [*known, *ALIASES, *_GYMNAX])
+    raise BadInput(f"unknown environment `{name}`{close} known: {', '.join(known)}, gymnax:ID")

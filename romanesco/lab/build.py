@@ -1,0 +1,140 @@
+"""Names become objects: the one file that knows every wing, through their registries."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+import math
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from romanesco.agent import ENCODERS
+from romanesco.agent.agent import Agent, build
+from romanesco.core.errors import BadInput
+from romanesco.core.types import Env, Memory
+from romanesco.envs import ENVS
+from romanesco.envs.transforms import apply
+from romanesco.lab.config import Config
+from romanesco.learn import ppo
+from romanesco.learn.train import Setup
+from romanesco.memory import MEMORIES, Stack
+
+TRANSFORMS = ("rescale_actions", "no_velocity", "max_steps", "stack")
+KINDS = {"none": (), "obs": ("obs",), "reward": ("reward",), "both": ("obs", "reward")}
+
+
+@dataclasses.dataclass(frozen=True)
+class Objects:
+    """What enters a run as an object instead of a name."""
+
+    env: Any = None  # an Env, or a function that makes one
+    memory: Any = None  # (size, *, key) -> Memory, or a Memory
+    encoder: Any = None  # (space, *, key) -> encoder, or an encoder
+    aux: tuple[Callable, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Those that are given: a run folder keeps their names, not the objects."""
+        return tuple(f.name for f in dataclasses.fields(self) if getattr(self, f.name))
+
+
+def settings(group: Any) -> dict[str, Any]:
+    """The fields of a group's dataclass, as keyword arguments."""
+    return {f.name: getattr(group, f.name) for f in dataclasses.fields(group)}
+
+
+def environment(group: Any) -> Env:
+    """The pure environment that a config group describes, its transforms around it."""
+    options = settings(group)
+    transforms = {name: options.pop(name) for name in TRANSFORMS}
+    return apply(ENVS[group.name](**options), **transforms)
+
+
+def given_environment(env: Any) -> Env:
+    """A user's environment object, or what their factory makes."""
+    made = env() if inspect.isclass(env) or not hasattr(env, "reset") else env
+    if not isinstance(made, Env):
+        missing = [name for name in Env.__protocol_attrs__ if not hasattr(made, name)]  # type: ignore[attr-defined]
+        raise BadInput(f"env={type(made).__name__}: a pure environment also needs {', '.join(sorted(missing))}")
+    return only_arrays(made, "env")
+
+
+def only_arrays(module: Any, what: str) -> Any:
+    """`module`, whose leaves must all be arrays: anything else would be traced, or compared, as a number."""
+    for path, leaf in jax.tree_util.tree_leaves_with_path(module):
+        if not eqx.is_array(leaf):
+            where = f"{type(module).__name__}{jax.tree_util.keystr(path)}"
+            raise BadInput(
+                f"{what}: {where} is {leaf!r}, not an array; declare it `eqx.field(static=True)` or make it one"
+            )
+    return module
+
+
+def memory_maker(group: Any) -> Callable[..., Memory]:
+    """(size, *, key) -> the memory that a config group describes; stacked where its cells are meant to be."""
+    cell = MEMORIES[group.name]
+    make = cell if cell.stacked is None else functools.partial(Stack.of, cell)
+    if cell.stacked is None:
+        return lambda size, *, key: make(size, key=key, **settings(group))
+    return lambda size, *, key: make(size=size, key=key, **settings(group))
+
+
+def _maker(given: Any, default: Callable, what: str) -> Callable:
+    if given is None:
+        return default
+    if not (inspect.isclass(given) or inspect.isfunction(given) or isinstance(given, functools.partial)):
+        return lambda size, *, key: only_arrays(given, what)
+    return lambda size, *, key: only_arrays(given(size, key=key), what)
+
+
+def agent_maker(config: Config, env: Env, objects: Objects) -> Callable[[jax.Array], Agent]:
+    """key -> a fresh agent for this environment."""
+    encoder = _maker(
+        objects.encoder,
+        lambda space, *, key: ENCODERS[config.encoder.name](space, key=key, **settings(config.encoder)),
+        "encoder",
+    )
+    memory = _maker(objects.memory, memory_maker(config.memory), "memory")
+    heads = settings(config.agent)
+    return lambda key: build(key, env.observation_space, env.action_space, encoder=encoder, memory=memory, **heads)
+
+
+def setup(config: Config, env: Env, objects: Objects) -> Setup:
+    """What all seeds of a run are told. Every number is an array of float32: a float now and an array later would be
+    two programs."""
+    a = config.algorithm
+    number = lambda x: jnp.asarray(x, jnp.float32)
+    hp = ppo.Hyper(
+        learning_rate=number(a.learning_rate),
+        gamma=number(a.gamma),
+        lam=number(a.lam),
+        clip=number(a.clip),
+        value_clip=None if math.isinf(a.value_clip) else number(a.value_clip),
+        value_cost=number(a.value_cost),
+        entropy_cost=number(a.entropy_cost),
+        epochs=a.epochs,
+        minibatches=a.minibatches,
+        shuffle_groups=int(a.shuffle_groups),
+        normalize_advantages=a.normalize_advantages,
+    )
+    return Setup(
+        env=env,
+        hp=hp,
+        opt=_optimizer(a.max_grad_norm, a.adam_eps),
+        num_envs=config.num_envs,
+        horizon=a.horizon,
+        normalize=KINDS[a.normalize],
+        anneal=tuple(a.anneal),
+        aux=tuple(objects.aux),
+    )
+
+
+@functools.cache
+def _optimizer(max_grad_norm: float, adam_eps: float):
+    """One object for equal settings: programs are cached by it."""
+    return ppo.optimizer(max_grad_norm=max_grad_norm, adam_eps=adam_eps)

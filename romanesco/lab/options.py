@@ -1,0 +1,170 @@
+"""The options of the groups, one dataclass each; those of `env` are in `lab/worlds.py`. Needs no JAX."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from romanesco.lab.fields import Option, key, positive, size
+from romanesco.lab.worlds import WORLDS, Environment, GivenEnvironment
+
+ACTS = ("tanh", "relu", "gelu", "silu", "none")
+INF = float("inf")
+
+
+@dataclass
+class Memory(Option):
+    """What turns past and present features into one vector."""
+
+
+@dataclass
+class NoMemory(Memory):
+    """No memory: dense tanh layers."""
+
+    name: ClassVar[str] = "none"
+    layers: int = key(2, "dense layers as wide as their input; 0: none", least=0)
+
+
+@dataclass
+class Lstm(Memory):
+    """Long short-term memory (Hochreiter and Schmidhuber, 1997)."""
+
+    name: ClassVar[str] = "lstm"
+    units: int | None = size(None, "width of the state; null: that of the encoder")
+
+
+@dataclass
+class Gru(Memory):
+    """Gated recurrent unit (Cho et al., 2014)."""
+
+    name: ClassVar[str] = "gru"
+    units: int | None = size(None, "width of the state; null: that of the encoder")
+
+
+@dataclass
+class Agalite(Memory):
+    """Gated linear attention with an approximate state (Pramanik et al., 2024)."""
+
+    name: ClassVar[str] = "agalite"
+    layers: int = size(4, "layers")
+    heads: int = size(4, "heads of a layer")
+    head_size: int = size(64, "width of a head")
+    eta: int = size(4, "feature factor: keys have eta x head_size features")
+    channels: int = size(5, "channels (slots) that stand for the matrix state; 1: values only")
+    basis: str = key("quadrature", "functions of time of the channels", choices=("quadrature", "reference"))
+    feature_map: str = key("relu", "of keys and queries", choices=("relu", "softplus"))
+    gate: str = key("gru", "how a branch joins its layer", choices=("gru", "residual"))
+    ffn: int | None = size(128, "width of the feed-forward branch; null: twice the layer's")
+
+
+@dataclass
+class Window(Memory):
+    """Attention over the last steps of the episode, with a bias for each age."""
+
+    name: ClassVar[str] = "window"
+    layers: int = size(4, "layers")
+    heads: int = size(4, "heads of a layer; divide its width unless head_size is given")
+    window: int = key(128, "steps that a query sees, its own among them", least=2)
+    head_size: int | None = size(None, "width of a head; null: width / heads")
+    gate: str = key("residual", "how a branch joins its layer", choices=("gru", "residual"))
+    ffn: int | None = size(None, "width of the feed-forward branch; null: twice the layer's")
+
+
+@dataclass
+class Encoder(Option):
+    """What turns an observation into a vector of features."""
+
+
+class Identity(Encoder):
+    """The observation itself, as one vector."""
+
+    name = "identity"
+
+
+@dataclass
+class Linear(Encoder):
+    """One dense layer."""
+
+    name: ClassVar[str] = "linear"
+    width: int = size(128, "features")
+    act: str = key("relu", "activation", choices=ACTS)
+
+
+@dataclass
+class Mlp(Encoder):
+    """Dense layers."""
+
+    name: ClassVar[str] = "mlp"
+    hidden: list[int] = key([64, 64], "widths of the layers", least=1)  # noqa: RUF009
+    act: str = key("tanh", "activation", choices=ACTS)
+
+
+@dataclass
+class Cnn(Encoder):
+    """Three convolutions and a dense layer, for images (Mnih et al., 2015)."""
+
+    name: ClassVar[str] = "cnn"
+    width: int = size(128, "features")
+
+
+@dataclass
+class Algorithm(Option):
+    """How a rollout changes the agent."""
+
+    learning_rate: float = positive(3e-4, "step size of Adam")
+    gamma: float = key(0.99, "discount of a step", least=0, most=1)
+    lam: float = key(0.95, "decay of generalized advantage estimation", least=0, most=1)
+    horizon: int = size(128, "steps of each stream in a rollout")
+    epochs: int = size(4, "passes over a rollout")
+    minibatches: int = size(4, "parts of a rollout: of its streams, or of its samples with memory=none")
+    shuffle_groups: int | str = size("auto", "blocks of streams that are shuffled apart", words=("auto",))  # type: ignore[arg-type]
+    clip: float = positive(0.2, "bound of |ratio - 1|; inf: none", finite=False)
+    value_clip: float = positive(INF, "bound of a value's change; inf: none", finite=False)
+    value_cost: float = key(0.5, "weight of the value error", least=0)
+    entropy_cost: float = key(0.0, "weight of the entropy", least=0)
+    max_grad_norm: float = positive(0.5, "bound of the gradient's norm; inf: none", finite=False)
+    adam_eps: float = positive(1e-5, "epsilon of Adam")
+    anneal: list[str] = key([], "what goes linearly to 0", choices=("learning_rate", "clip", "entropy_cost"))  # noqa: RUF009
+    normalize: str = key("none", "what is divided by running statistics", choices=("none", "obs", "reward", "both"))
+    normalize_advantages: bool = key(True, "advantages have mean 0 and deviation 1 in each minibatch")
+
+
+class Ppo(Algorithm):
+    """Proximal policy optimization (Schulman et al., 2017)."""
+
+    name = "ppo"
+
+
+@dataclass
+class A2c(Algorithm):
+    """Advantage actor-critic (Mnih et al., 2016): one step on the whole rollout, nothing clipped."""
+
+    name: ClassVar[str] = "a2c"
+    epochs: int = size(1, "passes over a rollout")
+    minibatches: int = size(1, "parts of a rollout: of its streams, or of its samples with memory=none")
+    clip: float = positive(INF, "bound of |ratio - 1|; inf: none", finite=False)
+    normalize_advantages: bool = key(False, "advantages have mean 0 and deviation 1 in each minibatch")
+
+
+class GivenMemory(Memory):
+    """A memory that came as an object."""
+
+    name = "object"
+
+
+class GivenEncoder(Encoder):
+    """An encoder that came as an object."""
+
+    name = "object"
+
+
+def _by_name(*options: type[Option]) -> dict[str, type[Option]]:
+    return {option.name: option for option in options}
+
+
+BASES: dict[str, type[Option]] = {"env": Environment, "memory": Memory, "encoder": Encoder, "algorithm": Algorithm}
+GROUPS: dict[str, dict[str, type[Option]]] = {
+    "env": _by_name(*WORLDS),
+    "memory": _by_name(NoMemory, Lstm, Gru, Agalite, Window),
+    "encoder": _by_name(Identity, Linear, Mlp, Cnn),
+    "algorithm": _by_name(Ppo, A2c),
+}
+GIVEN: dict[str, type[Option]] = {"env": GivenEnvironment, "memory": GivenMemory, "encoder": GivenEncoder}

@@ -1,0 +1,60 @@
+"""Options that other people's packages add: a dataclass from the signature of their class."""
+
+import inspect
+import types
+import typing
+from dataclasses import make_dataclass
+from typing import Any
+
+from romanesco.core.errors import BadInput
+from romanesco.core.registry import Registry
+from romanesco.lab.fields import Option, key
+
+KINDS = {"env": "environment", "memory": "memory", "encoder": "encoder", "algorithm": "algorithm"}
+TYPES = (int, float, bool, str)
+
+
+def plugins(group: str) -> Registry:
+    """What installed packages add to a group, ours left out."""
+    return Registry(KINDS[group], {})
+
+
+def find(group: str, name: str, base: type[Option]) -> type[Option] | None:
+    """The option of a plug-in, None if there is no such name. This imports the plug-in, and JAX with it."""
+    found = plugins(group)
+    return from_signature(name, found[name], base) if name in found else None
+
+
+def from_signature(name: str, target: Any, base: type[Option]) -> type[Option]:
+    """An option whose settings are the keyword-only parameters of `target`, `key` left out.
+
+    Types int, float, bool, str, lists of them and `| None`; bounds are keyword arguments of `Rule` as a dict in
+    `typing.Annotated[int, {"least": 1}]`. A parameter without a default, or of another type, raises `BadInput`.
+    """
+    hints = typing.get_type_hints(target.__init__ if inspect.isclass(target) else target, include_extras=True)
+    fields = []
+    for parameter in inspect.signature(target).parameters.values():
+        if parameter.kind is not parameter.KEYWORD_ONLY or parameter.name == "key":
+            continue
+        default = parameter.default
+        hint, rule = _unpack(hints.get(parameter.name, type(default)))
+        if isinstance(default, tuple | list):
+            hint, default = list[(typing.get_args(hint) or (int,))[0]], list(default)
+        if default is parameter.empty or not _supported(hint):
+            raise BadInput(f"{name}: parameter `{parameter.name}` needs a default and a type int, float, bool or str")
+        fields.append((parameter.name, hint, key(default, **{"help": "", **rule})))
+    made = make_dataclass(base.__name__ + name.title(), fields, bases=(base,))
+    made.name, made.__doc__ = name, inspect.getdoc(target) or ""
+    return made
+
+
+def _unpack(hint: Any) -> tuple[Any, dict[str, Any]]:
+    if typing.get_origin(hint) is not typing.Annotated:
+        return hint, {}
+    kind, *extras = typing.get_args(hint)
+    return kind, next((extra for extra in extras if isinstance(extra, dict)), {})
+
+
+def _supported(hint: Any) -> bool:
+    plain = typing.get_origin(hint) in (None, list, typing.Union, types.UnionType)
+    return plain and all(arm in (*TYPES, type(None)) for arm in typing.get_args(hint) or (hint,))

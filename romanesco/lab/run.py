@@ -1,0 +1,310 @@
+"""The one impure loop: a configuration becomes a run folder, and a run folder goes on."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from romanesco.core.errors import BadInput
+from romanesco.core.types import Env
+from romanesco.lab import files, panel, store
+from romanesco.lab.build import Objects, environment, given_environment
+from romanesco.lab.config import Config
+from romanesco.lab.group import Group, Programs
+from romanesco.lab.guard import Stop
+from romanesco.lab.lock import Lock
+from romanesco.lab.sinks import Sinks, TensorBoard
+from romanesco.lab.store import EVALS, DiskFull, Jsonl, Results, RunFolder, SeedResult, Status
+
+PRECISION = {"float32": "float32", "tf32": "tensorfloat32"}
+PATIENCE = 5  # saves in a row that a full disk may refuse
+
+
+class RunFailed(Exception):
+    """A run that ended, but not well: exit status 1. What was saved stands."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """A run that was told to stop, and saved: exit status 130."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Hooks:
+    """What higher floors lend to a run."""
+
+    summarize: Callable[[Sequence[float]], tuple[float | None, tuple[float, float] | None]]  # IQM and its interval
+    report: Callable[[Path], Any]  # writes report.html into the folder
+    on_chunk: Callable[[int, Sequence[dict[str, Any]]], Any] | None = None  # sees (update, rows of metrics)
+
+
+def devices_for(config: Config, *, seeds: int) -> list[Any]:
+    """The devices of a run, chosen before anything else touches JAX; the number of CPU devices where it is still open.
+
+    `auto`: one accelerator; of a CPU as many devices as cores for several seeds, else one.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    asked = cores if config.devices == "all" else config.devices
+    wanted = min(cores, seeds) if asked == "auto" else int(asked)
+    if config.device == "cpu" or os.environ.get("JAX_PLATFORMS", "cpu") == "cpu":
+        with contextlib.suppress(RuntimeError):  # a backend that runs already keeps its devices
+            jax.config.update("jax_num_cpu_devices", max(wanted, 1))
+    platform = {"auto": None, "cpu": "cpu", "gpu": "gpu"}[config.device]
+    try:
+        found = jax.devices(platform)
+    except RuntimeError as error:
+        have = ", ".join(sorted({d.platform for d in jax.devices()}))
+        remedy = 'pip install -e ".[cuda]", or device=cpu'
+        raise BadInput(f"device={config.device}: JAX finds no such device, only {have}; {remedy}") from error
+    if found[0].platform != "cpu":
+        wanted = 1 if asked == "auto" else int(asked)
+    if asked != "auto" and wanted > len(found):
+        raise BadInput(f"devices={config.devices}: JAX has {len(found)} {found[0].platform} device(s)")
+    return found[:wanted]
+
+
+@contextlib.contextmanager
+def numerics(config: Config):
+    """Single precision and the asked matrix products, whatever the process is set to; nothing global changes."""
+    with jax.enable_x64(False), jax.default_matmul_precision(PRECISION[config.precision]):
+        yield
+
+
+def start(
+    config: Config, *, hooks: Hooks, objects: Objects = Objects(), argv: Sequence[str] = (), view: Any = None
+) -> Path:  # fmt: skip
+    """Trains from the beginning -> the new run folder. Raises `BadInput`, `RunFailed`, `Interrupted`."""
+    task, agent = _names(config, objects)
+    with numerics(config):
+        devices = devices_for(config, seeds=config.seeds)
+        env = environment(config.env) if objects.env is None else given_environment(objects.env)
+        programs = Programs(config, env, objects, devices)
+        path = store.new_folder(config.root, task, agent, config.name)
+        folder = RunFolder(path)
+        with Lock(path, say=_say(view)):
+            folder.write_text(store.CONFIG, files.to_yaml(config))
+            folder.write_json("model.json", describe(programs))
+            folder.record(argv, device=str(devices[0].device_kind), git_diff=config.log.git_diff)
+            groups = [(None, list(range(config.seed, config.seed + config.seeds)))]
+            _Loop(programs, folder, groups, hooks, view, task, agent).run(resumed=False)
+    return path
+
+
+def resume(
+    path: Path, config: Config, *, hooks: Hooks, objects: Objects = Objects(), argv: Sequence[str] = (),
+    view: Any = None, strict: bool = False,
+) -> Path:  # fmt: skip
+    """Goes on with a run, bit for bit; seeds that `config` has more become a further group of the same folder."""
+    folder = RunFolder(path)
+    known = folder.read_json("groups.json")
+    if known is None:
+        raise BadInput(f"{path}: no checkpoint was saved yet, so there is nothing to resume; train again")
+    groups = [(group["name"], group["seeds"]) for group in known["groups"]]
+    missing = sorted(set(range(config.seed, config.seed + config.seeds)) - {s for _, seeds in groups for s in seeds})
+    with numerics(config):
+        devices = devices_for(config, seeds=max(len(seeds) for _, seeds in [*groups, (None, missing)]))
+        env = environment(config.env) if objects.env is None else given_environment(objects.env)
+        programs = Programs(config, env, objects, devices)
+        with Lock(path, say=_say(view)):
+            groups += [(f"g{len(groups)}", missing)] if missing else []
+            task, agent = path.parent.parent.name, path.parent.name
+            loop = _Loop(programs, folder, groups, hooks, view, task, agent)
+            loop.take_up(strict=strict)
+            folder.write_text(store.CONFIG, files.to_yaml(config))
+            loop.run(resumed=True)
+    return path
+
+
+def _say(view: Any) -> Callable[[str], None]:
+    return (view or panel.Lines()).say
+
+
+def _names(config: Config, objects: Objects) -> tuple[str, str]:
+    """Task and agent, as run folders are sorted by."""
+    if config.preset and "/" in config.preset and objects.env is None:
+        return tuple(config.preset.split("/", 1))  # type: ignore[return-value]
+    memory = "own" if objects.memory is not None else config.memory.name
+    if config.preset and objects.env is None:
+        return config.preset, memory
+    if objects.env is None:
+        return getattr(config.env, "id", config.env.name), memory
+    return getattr(objects.env, "__name__", type(objects.env).__name__).lower(), memory
+
+
+def describe(programs: Programs) -> dict[str, Any]:
+    """model.json: the agent's arrays, its parameters, and what its memory carries."""
+    agent = programs.like.learner.agent
+    leaves = jax.tree_util.tree_leaves_with_path(agent)
+    arrays = {jax.tree_util.keystr(path).lstrip("."): list(x.shape) for path, x in leaves}
+    carry = jax.tree.leaves(jax.eval_shape(lambda agent: agent.init_carry(), agent))
+    return {
+        "version": 1,
+        "parameters": sum(x.size for _, x in leaves),
+        "carry": sum(x.size for x in carry),
+        "arrays": arrays,
+    }
+
+
+class _Loop:
+    """One process's work on one run folder."""
+
+    def __init__(
+        self, programs: Programs, folder: RunFolder, groups: Sequence[tuple[str | None, list[int]]], hooks: Hooks,
+        view: Any, task: str, agent: str,
+    ):  # fmt: skip
+        self.programs, self.folder, self.config, self.hooks = programs, folder, programs.config, hooks
+        self.groups = [Group(programs, folder, seeds, name) for name, seeds in groups]
+        self.env: Env = programs.setup.env
+        self.view = view or panel.Lines()
+        self.task, self.agent = task, agent
+        self.errors: list[str] = []
+        self.heartbeat = self.refused = 0
+        self.resumed_at: int | None = None
+
+    def take_up(self, *, strict: bool) -> None:
+        """Restores every group that has a checkpoint and cuts the logs back to the newest one."""
+        offsets: dict[str, int] = {}
+        for group in self.groups:
+            store.clean(self.folder.path, group=group.name)
+            if not store.steps(self.folder.path, group=group.name):
+                if group.name is None:
+                    raise BadInput(f"{self.folder.path}: no checkpoint was saved yet; train again")
+                continue
+            for note in group.restore(strict=strict):
+                self.view.say(f"warning: {note}; the one before it is used")
+            offsets = {k: max(v, offsets.get(k, 0)) for k, v in group.offsets.items()}
+            self.resumed_at = group.step
+        for name in ("metrics.jsonl", "evals.jsonl"):
+            if name in offsets:
+                store.rewind(self.folder.path / name, offsets[name], step=self.resumed_at)
+
+    def run(self, *, resumed: bool) -> None:
+        path = self.folder.path
+        self.metrics = Jsonl(path / "metrics.jsonl")
+        self.evals = Jsonl(path / "evals.jsonl", head=EVALS)
+        wanted = {"tensorboard": lambda: TensorBoard(path / "tb", resumed=self.resumed_at)}
+        self.sinks = Sinks({k: make() for k, make in wanted.items() if k in self.config.log.sinks}, say=self.view.say)
+        listed = [{"name": g.name, "seeds": g.seeds} for g in self.groups]
+        self.folder.write_json("groups.json", {"version": 1, "groups": listed})
+        self._status("running")
+        try:
+            with Stop(path) as self.stop:
+                for group in self.groups:
+                    self._group(group, fresh=not resumed or not group.states)
+                self._finish()
+        except BaseException as error:
+            self._failed(error)
+            raise
+        finally:
+            self.programs.close()
+            self.sinks.close()
+            for log in (self.metrics, self.evals):
+                log.close()
+
+    def _group(self, group: Group, *, fresh: bool) -> None:
+        began = time.monotonic()
+        self.programs.compile(group.seeds, begin=fresh)
+        if fresh:
+            group.begin()
+        self.programs.chunk.ready()
+        facts = panel.Facts(
+            f"{self.task}/{self.agent}  {self.folder.path.name}",
+            total=self.config.final_step, seeds=len(group.seeds), threshold=self.env.threshold,
+            limit=panel.LIMIT[self.config.precision],
+        )  # fmt: skip
+        facts.compile_s = time.monotonic() - began
+        facts.step = group.step
+        config, total = self.config, self.config.num_updates
+        evals, saves = set(config.eval_targets()), set(config.targets(int(config.checkpoint.every))) - {0}
+        saved = time.monotonic()
+        while True:
+            if group.update in evals and group.evaluated != group.update and not self.stop.poll():
+                rows = group.evaluate()
+                self.evals.write(rows)
+                facts.judged(rows)
+                self.view.show(facts)
+            ended = group.update == total or not group.active
+            late = time.monotonic() - saved > 60 * config.checkpoint.minutes
+            if ended or self.stop.poll() or late or (group.update in saves and group.update > 0) or self.refused:
+                self._save(group, must=ended or self.stop.asked)
+                saved = time.monotonic()
+            self._status("running", group.step)
+            if self.stop.asked and not ended:
+                raise Interrupted(self._how_to_go_on())
+            if ended:
+                break
+            border = min(x for x in evals | saves | {total} if x > group.update)
+            rows, errors = group.advance(border)
+            for row in rows:
+                row["time/compile_s"] = facts.compile_s
+                if row["train/off_policy"] > facts.limit:
+                    row["flags"] = ["off_policy"]
+            self.metrics.write(rows)
+            self.sinks.write(rows)
+            facts.add(rows, group.step)
+            self.view.show(facts)
+            if self.hooks.on_chunk:
+                self.hooks.on_chunk(group.update, rows)
+            for error in errors:
+                self.errors.append(error)
+                self.view.say(f"error: {error}")
+        success = facts.recent("rollout/success_rate", 1000)
+        if success:
+            mean = sum(success) / len(success)
+            self.view.say(f"success {mean:.1%} over the last 1,000 training episodes or more of each seed")
+
+    def _save(self, group: Group, *, must: bool) -> None:
+        """A checkpoint; a full disk may refuse a few times, then the run stops."""
+        self.metrics.write(())
+        self.evals.write(())
+        try:
+            group.save()
+            self.refused = 0
+        except DiskFull as error:
+            self.refused += 1
+            with contextlib.suppress(OSError):
+                store.prune(self.folder.path, keep=1, group=group.name)
+            self.view.say(f"warning: checkpoint at step {group.step} not saved: {error}")
+            if must or self.refused >= PATIENCE:
+                raise RunFailed(f"{self.folder.path}: the disk is full; the last checkpoint stands. {error}") from error
+
+    def _how_to_go_on(self) -> str:
+        return f'interrupted; saved. Go on with: romanesco train --resume "{self.folder.path}"'
+
+    def _status(self, status: Any, steps: int | None = None, error: str | None = None) -> None:
+        self.heartbeat += 1
+        steps = max(g.step for g in self.groups) if steps is None else steps
+        with contextlib.suppress(OSError):  # a full disk: the next one tells
+            self.folder.status(Status(status, os.getpid(), self.heartbeat, steps, error))
+
+    def _failed(self, error: BaseException) -> None:
+        stopped = isinstance(error, KeyboardInterrupt)
+        self._status("interrupted" if stopped else "failed", error=None if stopped else str(error))
+        with contextlib.suppress(Exception):
+            self.hooks.report(self.folder.path)
+
+    def _finish(self) -> None:
+        results: list[SeedResult] = []
+        if self.config.eval.every:
+            for group in self.groups:
+                results += group.judge(self.env.threshold)
+        scores = [r.greedy.mean for r in results if r.greedy is not None]
+        iqm, interval = self.hooks.summarize(scores)
+        budget = self.config.final_step
+        self.folder.write_json(
+            "results.json",
+            Results(
+                self.task, self.agent, budget, results, iqm, interval, self.env.threshold, budget,
+                evaluation_seeds=list(range(self.config.eval.final_episodes)),
+            ),
+        )  # fmt: skip
+        if self.errors:
+            raise RunFailed("; ".join(self.errors))
+        self._status("finished")
+        self.hooks.report(self.folder.path)

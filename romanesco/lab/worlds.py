@@ -1,0 +1,157 @@
+"""The options of the group `env`: worlds and the transforms around them. Needs no JAX."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from romanesco.lab.fields import Option, key, positive, size
+
+
+@dataclass
+class Environment(Option):
+    """A world, and the transforms around it."""
+
+    rescale_actions: bool = key(False, "actions of a Box in [-1, 1] are stretched to its bounds")
+    no_velocity: bool = key(False, "velocities are observed as 0")
+    max_steps: int | None = size(None, "time limit of an episode; null: the environment's own")
+    stack: int = size(1, "how many last observations are seen at once")
+
+
+@dataclass
+class TMaze(Environment):
+    """A cue at the start tells where to turn at the end of a corridor."""
+
+    name: ClassVar[str] = "tmaze"
+    corridor_length: int = key(160, "cells up to and with the junction", least=2, most=2**20)
+    start_distance: int = key(0, "start 1..d cells before the junction; 0: at the corridor's start", least=0)
+    position: str = key("gray", "what tells the place", choices=("gray", "countdown", "none"))
+    position_bits: int | None = key(None, "bits of the Gray code; null: max(8, ceil(log2 L))", least=1, most=20)
+    cue: str = key("first", "seen at the first step only, or always", choices=("first", "always"))
+    distractors: int = key(6, "random bits in each observation", least=0)
+    step_reward: float = key(-0.1, "reward of every step that is no turn")
+    right: float = key(4.0, "reward of the right turn")
+    wrong: float = key(-1.0, "reward of the wrong turn")
+
+
+class Probe1(Environment):
+    """Constant reward 1, one step: V = 1."""
+
+    name = "probe1"
+
+
+class Probe2(Environment):
+    """The reward is the observation: V = obs."""
+
+    name = "probe2"
+
+
+class Probe3(Environment):
+    """Reward 1 after two steps: V = gamma, then 1."""
+
+    name = "probe3"
+
+
+class Probe4(Environment):
+    """Action 0 pays 1, action 1 pays -1."""
+
+    name = "probe4"
+
+
+class Probe5(Environment):
+    """The action must name the sign that is seen."""
+
+    name = "probe5"
+
+
+class Probe6(Environment):
+    """The action must name the sign seen a step before: memory."""
+
+    name = "probe6"
+
+
+@dataclass
+class Probe7(Environment):
+    """Reward 1 until a time limit: V = 1/(1-gamma)."""
+
+    name: ClassVar[str] = "probe7"
+    terminal: bool = key(False, "the limit terminates, and the time left is observed")
+
+
+class Probe8(Environment):
+    """Reward -(a-obs)^2: a = obs."""
+
+    name = "probe8"
+
+
+@dataclass
+class CartPole(Environment):
+    """Balance a pole on a cart (Gymnasium's CartPole-v1)."""
+
+    name: ClassVar[str] = "cartpole"
+    gravity: float = positive(9.8, "m/s^2")
+    masscart: float = positive(1.0, "kg")
+    masspole: float = positive(0.1, "kg")
+    length: float = positive(0.5, "half the pole's length, m")
+    force_mag: float = positive(10.0, "N")
+    tau: float = positive(0.02, "seconds between two steps")
+    init_spread: float = key(0.05, "first states are uniform in +-init_spread", least=0)
+
+
+@dataclass
+class Acrobot(Environment):
+    """Swing two links up by the joint between them (Gymnasium's Acrobot-v1)."""
+
+    name: ClassVar[str] = "acrobot"
+    link_length_1: float = positive(1.0, "m")
+    link_length_2: float = positive(1.0, "m")
+    link_mass_1: float = positive(1.0, "kg")
+    link_mass_2: float = positive(1.0, "kg")
+    link_com_pos_1: float = positive(0.5, "place of the first link's center of mass, m")
+    link_com_pos_2: float = positive(0.5, "place of the second link's center of mass, m")
+    link_moi: float = positive(1.0, "moment of inertia of both links")
+    torque_noise_max: float = key(0.0, "uniform noise of the torque", least=0)
+    init_spread: float = key(0.1, "first states are uniform in +-init_spread", least=0)
+
+
+@dataclass
+class MountainCar(Environment):
+    """Rock an underpowered car up a hill (Gymnasium's MountainCar-v0)."""
+
+    name: ClassVar[str] = "mountaincar"
+    force: float = positive(0.001, "what the motor adds to the velocity")
+    gravity: float = positive(0.0025, "what the slope adds to the velocity")
+    max_speed: float = positive(0.07, "bound of the velocity")
+    init_low: float = key(-0.6, "leftmost first position", least=-1.2, most=0.6)
+    init_high: float = key(-0.4, "rightmost first position", least=-1.2, most=0.6)
+
+
+class Pendulum(Environment):
+    """Swing a pendulum up and hold it (Gymnasium's Pendulum-v1)."""
+
+    name = "pendulum"
+
+
+class MountainCarContinuous(Environment):
+    """The car on the hill, with a force as action (Gymnasium's MountainCarContinuous-v0)."""
+
+    name = "mountaincar_continuous"
+
+
+@dataclass
+class Gymnax(Environment):
+    """Any other environment of gymnax: `env=gymnax:ID`."""
+
+    name: ClassVar[str] = "gymnax"
+    id: str = key("", "the name under which gymnax makes it", pattern=r"[\w-]+", form="a name that gymnax knows")
+
+
+@dataclass
+class GivenEnvironment(Environment):
+    """An environment that came as an object."""
+
+    name: ClassVar[str] = "object"
+
+
+WORLDS = (
+    TMaze, CartPole, Acrobot, MountainCar, Pendulum, MountainCarContinuous, Gymnax,
+    Probe1, Probe2, Probe3, Probe4, Probe5, Probe6, Probe7, Probe8,
+)  # fmt: skip

@@ -1,0 +1,90 @@
+"""Presets: each composes with every option of each group; their settings are those of their sources."""
+
+import inspect
+import itertools
+
+import pytest
+
+from romanesco.agent import ENCODERS
+from romanesco.core.layers import ACTIVATIONS
+from romanesco.core.registry import Registry
+from romanesco.envs.table import PARAMS
+from romanesco.lab.compose import resolve
+from romanesco.lab.fields import settings
+from romanesco.lab.files import from_yaml, presets, to_yaml
+from romanesco.lab.options import ACTS, BASES, GROUPS
+from romanesco.lab.plugins import from_signature
+
+WORLDS = [("env", name) for name in GROUPS["env"] if name != "gymnax"]
+OTHERS = [(group, name) for group in ("memory", "encoder", "algorithm") for name in GROUPS[group]]
+
+
+@pytest.mark.parametrize("preset", presets())
+def test_a_preset_composes_with_every_option_of_each_group(preset):
+    for swaps in itertools.zip_longest(WORLDS, OTHERS, fillvalue=("algorithm", "ppo")):
+        (config,) = resolve(preset, [f"{group}={name}" for group, name in swaps])
+        assert all(getattr(config, group).name == name for group, name in swaps)
+
+
+@pytest.mark.parametrize("preset", presets())
+def test_a_preset_survives_its_run_folder(preset):
+    (config,) = resolve(preset)
+    assert from_yaml(to_yaml(config)) == config and config.preset == preset
+
+
+@pytest.mark.parametrize("preset", presets())
+def test_a_preset_needs_no_note_but_of_its_budget(preset):
+    (config,) = resolve(preset)
+    assert all(note.startswith("total_steps") for note in config.notes)
+
+
+ZOO = {  # DLR-RM/rl-baselines3-zoo@22e3ff2 hyperparams/ppo.yml: envs, steps, batch, epochs, gamma, lambda, lr, clip
+    "cartpole": (8, 32, 256, 20, 0.98, 0.8, 1e-3, 0.2),
+    "acrobot": (16, 256, 64, 4, 0.99, 0.94, 3e-4, 0.2),
+    "mountaincar": (16, 16, 64, 4, 0.99, 0.98, 3e-4, 0.2),
+    "pendulum": (4, 1024, 64, 10, 0.9, 0.95, 1e-3, 0.2),
+}
+
+
+@pytest.mark.parametrize("task", ZOO)
+def test_mlp_presets_start_from_the_zoo(task):
+    (c,) = resolve(f"{task}/mlp")
+    a = c.algorithm
+    batch = c.num_envs * a.horizon // a.minibatches
+    assert (c.num_envs, a.horizon, batch, a.epochs, a.gamma, a.lam, a.learning_rate, a.clip) == ZOO[task]
+    assert a.normalize == ("both" if task in ("acrobot", "mountaincar") else "none")
+    assert (c.encoder.name, c.memory.layers) == ("identity", 0)
+    assert c.agent.actor_hidden == c.agent.critic_hidden == [64, 64]
+
+
+def test_cartpole_ends_on_its_budget_with_everything_at_zero():
+    (c,) = resolve("cartpole/mlp")
+    assert c.final_step == c.total_steps == 50_176 and c.algorithm.anneal == ["learning_rate", "clip"]
+
+
+def test_activations_are_those_that_exist():
+    assert set(ACTS) == set(ACTIVATIONS)
+
+
+@pytest.mark.parametrize("env", PARAMS)
+def test_physical_defaults_are_those_of_the_worlds(env):
+    own = {k.partition(".")[2]: s.default for k, s in settings(GROUPS["env"][env], "env.").items()}
+    assert {name: own[name] for name in PARAMS[env]} == {name: p.default for name, p in PARAMS[env].items()}
+
+
+def _same(group: str, name: str, registry: Registry) -> None:
+    found = settings(from_signature(name, registry[name], BASES[group]))
+    ours = settings(GROUPS[group][name])
+    assert {k: (s.kind, s.default) for k, s in found.items()} == {k: (s.kind, s.default) for k, s in ours.items()}
+
+
+@pytest.mark.parametrize("name", GROUPS["encoder"])
+def test_our_encoders_obey_the_rule_of_plug_ins(name):
+    _same("encoder", name, ENCODERS)
+
+
+def test_every_encoder_and_environment_is_an_option():
+    from romanesco.envs import ENVS
+
+    own = lambda registry: set(inspect.getattr_static(registry, "_own"))
+    assert own(ENCODERS) == set(GROUPS["encoder"]) and own(ENVS) == set(GROUPS["env"])
