@@ -56,10 +56,8 @@ def evaluate(
     return {name: s[order % n, order // n] for name, s in table.items()}
 
 
-def film(
-    key: Key[Array, ""], env: Any, actor: Actor, *, greedy: bool = True
-) -> tuple[list[np.ndarray], dict[str, float]]:
-    """One episode as pictures (uint8 [H W 3]) and its metrics; a Python loop, for one stream."""
+def episode(key: Key[Array, ""], env: Env, actor: Actor, *, greedy: bool = True) -> tuple[list[Any], dict[str, float]]:
+    """One episode of one stream -> every environment state of it, for `env.render`, and its metrics."""
 
     @jax.jit
     def tick(key, state, carry, ts):
@@ -70,10 +68,8 @@ def film(
 
     k_start, k_play = jax.random.split(key)
     state, ts = env.reset(k_start)
-    carry, frames = actor.init_carry(), [np.asarray(env.render(state))]
-    for t in range(PATIENCE):
-        state, ts, carry = tick(jax.random.fold_in(k_play, t), state, carry, ts)
-        frames.append(np.asarray(env.render(state)))
-        if ts.last:
-            break
-    return frames, {name: float(x) for name, x in scores(env, state).items()}
+    carry, states = actor.init_carry(), [state]
+    while not ts.last and len(states) <= PATIENCE:
+        state, ts, carry = tick(jax.random.fold_in(k_play, len(states)), state, carry, ts)
+        states.append(state)
+    return states, {name: float(x) for name, x in scores(env, state).items()}

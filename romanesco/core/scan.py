@@ -83,10 +83,10 @@ def scan_steps(
     leave the carry unchanged.
     """
     T = first.shape[0]
-    chunk = min(chunk, T)
-    pad = -T % chunk
     if T == 0:
         raise ValueError("a sequence of T = 0 steps has no last carry")
+    chunk = min(chunk, T)
+    pad = -T % chunk
 
     def fold(x):
         return jnp.pad(x, ((0, pad),) + ((0, 0),) * (x.ndim - 1)).reshape(-1, chunk, *x.shape[1:])

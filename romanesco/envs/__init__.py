@@ -3,7 +3,7 @@
 from romanesco.core.registry import Registry
 
 ENVS = Registry(
-    "environment",
+    "env",
     {
         "tmaze": "romanesco.envs.tmaze:tmaze",
         **{f"probe{i}": f"romanesco.envs.probe:probe{i}" for i in range(1, 9)},

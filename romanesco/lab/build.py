@@ -20,7 +20,7 @@ from romanesco.core.types import Env, Memory
 from romanesco.envs import ENVS
 from romanesco.envs.transforms import apply
 from romanesco.lab.config import Config
-from romanesco.learn import ppo
+from romanesco.learn import ALGORITHMS, ppo
 from romanesco.learn.train import Setup
 from romanesco.memory import MEMORIES, Stack
 
@@ -131,6 +131,7 @@ def setup(config: Config, env: Env, objects: Objects) -> Setup:
         normalize=KINDS[a.normalize],
         anneal=tuple(a.anneal),
         aux=tuple(objects.aux),
+        update=ALGORITHMS[a.name],
     )
 
 

@@ -113,6 +113,20 @@ def resume_overrides(config: Config, overrides: Sequence[str], *, fields: Mappin
     return _resumed(config, build(choices, saved))
 
 
+def changed_world(config: Config, overrides: Sequence[str]) -> Any:
+    """The run's environment group with other `env.*` values: for zero-shot transfer."""
+    choices = {group: type(getattr(config, group)) for group in GROUPS}
+    leaves, data = schema(choices), config.to_dict()
+    for key, text in words(overrides, "romanesco eval RUN"):
+        if not key.startswith("env."):
+            raise BadInput(f"{key}: a trained agent keeps its configuration; only env.KEY=VALUE can be changed here")
+        if key not in leaves:
+            raise unknown(key, leaves, choices)
+        (point,) = values(key, text)[:1]
+        data["env"][key.removeprefix("env.")] = leaves[key].convert(point.value, point.text)
+    return build(choices, data).env
+
+
 def _resumed(old: Config, new: Config) -> Config:
     if new.seeds < old.seeds:
         raise BadInput(f"seeds={new.seeds}: the run has {old.seeds}; a resumed run may only get more")

@@ -10,13 +10,12 @@ from romanesco.core.errors import BadInput
 from romanesco.core.registry import Registry
 from romanesco.lab.fields import Option, key
 
-KINDS = {"env": "environment", "memory": "memory", "encoder": "encoder", "algorithm": "algorithm"}
 TYPES = (int, float, bool, str)
 
 
 def plugins(group: str) -> Registry:
     """What installed packages add to a group, ours left out."""
-    return Registry(KINDS[group], {})
+    return Registry(group, {})
 
 
 def find(group: str, name: str, base: type[Option]) -> type[Option] | None:

@@ -28,6 +28,7 @@ class Setup(eqx.Module):
     normalize: tuple[str, ...] = eqx.field(static=True, default=())  # of "obs", "reward"
     anneal: tuple[str, ...] = eqx.field(static=True, default=())  # of Hyper's numbers, linearly to 0
     aux: tuple[Aux, ...] = eqx.field(static=True, default=())
+    update: Callable = eqx.field(static=True, default=ppo.update)  # the algorithm
 
 
 class State(eqx.Module):
@@ -65,7 +66,7 @@ def iterate(
     learner = state.learner
     streams, rollout, tally = collect(k_collect, setup.env, learner.actor, state.streams, setup.horizon)
     returns, seen = discounted_returns(state.returns, rollout, hp.gamma)
-    learner, metrics = ppo.update(k_update, learner, rollout, setup.opt, hp, aux=setup.aux)
+    learner, metrics = setup.update(k_update, learner, rollout, setup.opt, hp, aux=setup.aux)
     learner = dataclasses.replace(learner, normalizer=learner.normalizer.merge(rollout, seen))
 
     well = (state.failed < 0) & finite((learner, metrics, streams.ts.reward))
@@ -128,7 +129,7 @@ def first_bad(
     adv = advantages(scaled, hp.gamma, hp.lam)
     gradient = eqx.filter_jit(eqx.filter_grad(ppo.loss, has_aux=True))
     grads, terms = gradient(learner.agent, learner.normalizer, scaled, adv, hp, setup.aux)
-    after, _ = eqx.filter_jit(ppo.update)(k_update, learner, rollout, setup.opt, hp, aux=setup.aux)
+    after, _ = eqx.filter_jit(setup.update)(k_update, learner, rollout, setup.opt, hp, aux=setup.aux)
     stages = {
         "obs": rollout.steps.obs,
         "reward": rollout.steps.reward,

@@ -1,4 +1,4 @@
-"""Memories: cells that obey one contract (`core.types.Memory`), and the stack of them. Imports no JAX until one is used."""
+"""Memories: cells that obey one contract (`core.types.Memory`), and the stack of them; JAX is imported on use."""
 
 import importlib
 from typing import TYPE_CHECKING, Any

@@ -37,7 +37,9 @@ class AGaLiTe(eqx.Module):
     basis: str = eqx.field(static=True)
     feature_map: str = eqx.field(static=True)
 
-    stacked: ClassVar[Stacked | None] = Stacked("gru", act="relu", ffn=128, ffn_act="relu", init="orthogonal", last_norm=False)
+    stacked: ClassVar[Stacked | None] = Stacked(
+        "gru", act="relu", ffn=128, ffn_act="relu", init="orthogonal", last_norm=False
+    )
 
     def __init__(
         self,
@@ -55,7 +57,9 @@ class AGaLiTe(eqx.Module):
             if value < 1:
                 raise BadInput(f"{name}={value}: at least 1 is needed")
         if feature_map not in FEATURES:
-            raise BadInput(f"feature_map `{feature_map}`{nearest(feature_map, FEATURES)} allowed: {', '.join(FEATURES)}")
+            raise BadInput(
+                f"feature_map `{feature_map}`{nearest(feature_map, FEATURES)} allowed: {', '.join(FEATURES)}"
+            )
         if flaw := check_basis(basis, channels):
             warnings.warn(flaw, stacklevel=3)  # above Equinox's constructor
         k_enter, k_factor, k_leave = jax.random.split(key, 3)

@@ -12,9 +12,7 @@ BASES = ("quadrature", "reference")
 EPSILON = 1e-5  # added to the divisor after its factor rho
 
 
-def coefficients(
-    basis: str, channels: int
-) -> tuple[Float[np.ndarray, "P C"], Float[np.ndarray, "C"], float]:
+def coefficients(basis: str, channels: int) -> tuple[Float[np.ndarray, "P C"], Float[np.ndarray, "C"], float]:
     """-> c_i(n) over one period, the weights w_i of the read-out, and the factor rho of its divisor.
 
     `quadrature`: 1 and sqrt2 cos, sqrt2 sin of 2 pi j n / C, whose period is C (an even C adds the alternating

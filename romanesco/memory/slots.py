@@ -100,9 +100,9 @@ def recur(
     first: Bool[Array, "T"],
     writes: Float[Array, "T K"],
 ) -> tuple[State, Float[Array, "T H d"]]:
-    """-> the last state and all read-outs. T is a multiple of its chunk length; a step with gates of SHUT changes nothing.
+    """-> the last state and all read-outs; can be differentiated in reverse, to any order, not forward (`jvp`).
 
-    Reverse mode only, to any order.
+    T must be a multiple of its chunk length; steps whose projections are SHUT change nothing and may fill it up.
     """
     return _forward(feature, form, state, wide, low, first, writes)[0]
 

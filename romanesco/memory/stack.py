@@ -76,7 +76,9 @@ class GRUGate(eqx.Module):
 
 def _beside(*layers: eqx.nn.Linear) -> eqx.nn.Linear:
     """Layers without bias on one input, as one layer whose outputs stand side by side."""
-    wide = eqx.nn.Linear(layers[0].in_features, sum(m.out_features for m in layers), use_bias=False, key=jax.random.key(0))  # type: ignore[arg-type]
+    wide = eqx.nn.Linear(
+        layers[0].in_features, sum(m.out_features for m in layers), use_bias=False, key=jax.random.key(0)
+    )  # type: ignore[arg-type]
     return eqx.tree_at(lambda m: m.weight, wide, jnp.concatenate([m.weight for m in layers]))
 
 

@@ -108,7 +108,7 @@ class Window(eqx.Module):
         sound = (jnp.isfinite(keys) & jnp.isfinite(values)).all((0, 2))
         clean_keys, clean_values = (_seen(jnp.where(sound[:, None], x, 0.0), W, Q, 1) for x in (keys, values))
         # a NaN reaches the logits of those who may see it; in keys and values it would reach a whole block
-        nan = jnp.where(_seen(sound, W, Q, 0), 0.0, jnp.nan)[:, None, None].astype(keys.dtype)
+        nan = _seen(jnp.where(sound, 0.0, jnp.nan).astype(keys.dtype), W, Q, 0)[:, None, None]
         bias = self.bias[:, np.clip(age, 0, W - 1)]
         logits = jnp.einsum("nhqd,nhkd->nhqk", _blocks(q, Q, 1), clean_keys) + bias + nan
         weights = jax.nn.softmax(logits, where=allow[:, None])

@@ -1,0 +1,91 @@
+"""Committed tables: rows of a CSV with the command that made them, its spread, date and hardware."""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import os
+import platform
+import statistics
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import jax
+
+from romanesco.core.mesh import deal
+from romanesco.lab.group import Programs
+
+HERE = Path(__file__).resolve().parent
+COLUMNS = ("row", "command", "metric", "value", "low", "high", "seeds", "commit", "date", "hardware")
+
+
+def hardware() -> str:
+    """The processor and its cores, or the accelerator."""
+    if jax.devices()[0].platform != "cpu":
+        return f"{len(jax.devices())} x {jax.devices()[0].device_kind}"
+    model = platform.processor() or platform.machine()
+    if Path("/proc/cpuinfo").exists():
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+        model = names[0] if names else model
+    return f"{len(os.sched_getaffinity(0))} cores, {model}"
+
+
+def commit() -> str:
+    done = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=HERE, capture_output=True, text=True)
+    return done.stdout.strip() or "unknown"
+
+
+def row(name: str, command: str, metric: str, values: Sequence[float], seeds: int | str = "") -> dict[str, object]:
+    """One row: the median of the values and their range."""
+    form = lambda x: f"{x:.4g}" if abs(x) < 1e4 else f"{x:.0f}"
+    spread = dict(
+        zip(("value", "low", "high"), map(form, (statistics.median(values), min(values), max(values))), strict=True)
+    )
+    made = {"commit": commit(), "date": datetime.date.today().isoformat(), "hardware": hardware()}
+    return {"row": name, "command": command, "metric": metric, **spread, "seeds": seeds, **made}
+
+
+def write(table: str, rows: Sequence[dict[str, object]], *, replace: bool = True) -> Path:
+    """Writes `results/<table>.csv`; rows of the same name and metric are replaced, others stay unless `replace`."""
+    path = HERE / "results" / f"{table}.csv"
+    old = [] if replace or not path.exists() else list(csv.DictReader(path.open()))
+    made = {(r["row"], r["metric"]) for r in rows}
+    kept = [r for r in old if (r["row"], r["metric"]) not in made]
+    with path.open("w", newline="") as file:
+        out = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        out.writeheader()
+        out.writerows([*kept, *rows])
+    for r in rows:
+        print(f"{r['row']:40} {r['metric']:28} {r['value']:>10}  [{r['low']}, {r['high']}]")
+    return path
+
+
+def times(act: Callable[[], object], repeats: int) -> tuple[list[float], list[float]]:
+    """Wall and CPU seconds (all threads) of each call, after one that is not counted. `act` blocks."""
+    act()
+    wall, cpu = [], []
+    for _ in range(repeats):
+        w, c = time.perf_counter(), time.process_time()
+        act()
+        wall.append(time.perf_counter() - w)
+        cpu.append(time.process_time() - c)
+    return wall, cpu
+
+
+def runner(programs: Programs, seeds: list[int], updates: int) -> Callable[[], None]:
+    """A function that runs `updates` updates of these seeds, compiled, from where the last call ended."""
+    programs.compile(seeds, begin=True)
+    keys = programs.keys(seeds)
+    setups = deal([programs.setup] * len(seeds), programs.devices)
+    states = programs.begin(keys, setups)
+
+    def run() -> None:
+        nonlocal states
+        done = programs.chunk(keys, states, setups, shared=(0, updates, 10**6))
+        states = [state for state, _ in done]
+        jax.block_until_ready(states)
+
+    return run

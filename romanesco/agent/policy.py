@@ -1,0 +1,99 @@
+"""A trained agent in the hands of its user: it keeps its own memory and answers in the world's own actions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Key, PyTree
+
+from romanesco.core.actions import enter
+from romanesco.core.errors import BadInput
+from romanesco.core.spaces import Space, describe
+from romanesco.core.types import Actor, Carry
+
+
+def _leaf(space: Space, obs: Any) -> tuple[Any, Any]:
+    """One array of an observation, and its space."""
+    while isinstance(space, dict | tuple):
+        key = next(iter(space)) if isinstance(space, dict) else 0
+        space, obs = space[key], obs[key]
+    return space, obs
+
+
+class Policy:
+    """`policy(obs)` is greedy and remembers; `reset(batch=n)` first, for n streams. Normalizer included."""
+
+    def __init__(self, actor: Actor, observation_space: Space, action_space: Space):
+        self.actor, self.observation_space, self.action_space = actor, observation_space, action_space
+        self._step = jax.jit(self._batched, static_argnums=4)
+        self.reset()
+
+    def _batched(self, carry, obs, first, key, greedy):
+        def one(carry, obs, first, key):
+            carry, said = self.actor.step(carry, obs, first)
+            return carry, enter(self.action_space, said.dist.mode() if greedy else said.dist.sample(key))
+
+        return jax.vmap(one)(carry, obs, first, jax.random.split(key, first.shape[0]))
+
+    def reset(self, batch: int = 1) -> None:
+        """Forgets everything, for `batch` streams."""
+        if batch < 1:
+            raise BadInput(f"batch={batch}: at least 1 stream")
+        self.batch = batch
+        self._carry = self.init_carry(batch)
+        self._first = np.ones(batch, bool)
+
+    def init_carry(self, batch: int) -> Carry:
+        """Empty memories [B ...]."""
+        return jax.tree.map(lambda x: jnp.broadcast_to(x, (batch, *x.shape)), self.actor.init_carry())
+
+    def _streams(self, obs: PyTree[Any]) -> tuple[PyTree[Any], int, bool]:
+        """-> observations [B ...], B, and whether they came without that axis."""
+        space, leaf = _leaf(self.observation_space, obs)
+        shape = np.shape(leaf)
+        if shape == space.shape:
+            return jax.tree.map(lambda x: np.asarray(x)[None], obs), 1, True
+        if shape[1:] != space.shape:
+            raise BadInput(f"an observation of shape {shape}; this policy sees {describe(self.observation_space)}")
+        return obs, shape[0], False
+
+    def __call__(self, obs: PyTree[Any], *, first: Bool[Any, "B"] | None = None) -> np.ndarray:
+        """The greedy action of each stream; `first` marks those whose episode starts here.
+
+        After `reset(batch=1)` an observation without a stream axis gets an action without one.
+        """
+        obs, batch, bare = self._streams(obs)
+        if batch != self.batch:
+            raise BadInput(f"{batch} observations for {self.batch} stream(s); call reset(batch={batch}) first")
+        restart = self._first if first is None else self._first | np.asarray(first, bool)
+        self._carry, action = self._step(self._carry, obs, restart, jax.random.key(0), True)
+        self._first = np.zeros(batch, bool)
+        return np.asarray(action)[0] if bare else np.asarray(action)
+
+    def predict(
+        self,
+        observation: PyTree[Any],
+        state: Carry | None = None,
+        episode_start: Any = None,
+        deterministic: bool = True,
+        *,
+        key: Key[Array, ""] | None = None,
+    ) -> tuple[np.ndarray, Carry]:
+        """Stable-Baselines3's form: -> actions, state. `key` is needed where `deterministic` is false."""
+        obs, batch, bare = self._streams(observation)
+        if not deterministic and key is None:
+            raise BadInput("deterministic=False: give key=jax.random.key(n), from which actions are drawn")
+        first = np.full(batch, state is None) if episode_start is None else np.broadcast_to(episode_start, (batch,))
+        carry = self.init_carry(batch) if state is None else state
+        carry, action = self._step(carry, obs, first, jax.random.key(0) if key is None else key, deterministic)
+        return (np.asarray(action)[0] if bare else np.asarray(action)), carry
+
+    def step(
+        self, carry: Carry, obs: PyTree[Array], first: Bool[Array, ""], key: Key[Array, ""]
+    ) -> tuple[Carry, Float[Array, "..."]]:
+        """The pure form, one stream: -> carry, a sampled action. Batch it with `jax.vmap`."""
+        carry, said = self.actor.step(carry, obs, first)
+        return carry, enter(self.action_space, said.dist.sample(key))

@@ -1,0 +1,185 @@
+"""What `import romanesco as rm` shows: make, train, load. The same code path and folders as the command line."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from romanesco.agent.evaluate import episode, evaluate
+from romanesco.agent.policy import Policy
+from romanesco.core.errors import BadInput
+from romanesco.core.types import Env
+from romanesco.lab import run as lab
+from romanesco.lab.build import Objects, environment
+from romanesco.lab.compose import resolve, resume_overrides
+from romanesco.lab.group import FRESH, Programs
+from romanesco.lab.load import Loaded, config_of, load_run, needed_objects
+from romanesco.lab.store import find_run
+from romanesco.study import stats
+from romanesco.study.report import report
+from romanesco.study.runs import Run
+
+EVALUATION_SEED = FRESH + 1  # `evaluate` draws from neither the training's nor its evaluations' keys
+
+
+def make(name: str, **options: Any) -> Env:
+    """An environment by name: `rm.make("tmaze", corridor_length=160)`, `rm.make("CartPole-v1")`.
+
+    Options are those of the config group `env`; a wrong one raises `BadInput` with the nearest.
+    """
+    config = resolve(None, [f"env={name}"], fields={f"env.{key}": value for key, value in options.items()})[0]
+    return environment(config.env)
+
+
+def _summarize(scores: Sequence[float]) -> tuple[float | None, tuple[float, float] | None]:
+    if not len(scores):
+        return None, None
+    table = np.asarray(scores, float)[:, None]
+    return float(stats.iqm(table)), stats.interval(table)
+
+
+def hooks(on_chunk: Callable | None = None) -> lab.Hooks:
+    """What this floor lends to a run: statistics and the report."""
+    return lab.Hooks(_summarize, lambda path: report([Run(path)]), on_chunk)
+
+
+class RunSet:
+    """The runs of one call of `train`: their folders, results and agents."""
+
+    def __init__(self, paths: Sequence[Path], objects: Objects = Objects()):
+        self.paths, self._objects = list(paths), objects
+
+    def __repr__(self) -> str:
+        return f"RunSet({', '.join(map(str, self.paths))})"
+
+    @property
+    def path(self) -> Path:
+        """The folder of the only run."""
+        if len(self.paths) != 1:
+            raise BadInput(f"a sweep has {len(self.paths)} runs; use .paths")
+        return self.paths[0]
+
+    @property
+    def results(self) -> dict[str, Any]:
+        """results.json of the only run."""
+        return json.loads((self.path / "results.json").read_text(encoding="utf-8"))
+
+    def policy(self, seed: int = 0, *, checkpoint: str | int = "latest") -> Policy:
+        return load(self.path, seed, checkpoint, env=self._objects.env, memory=self._objects.memory,
+                    encoder=self._objects.encoder)  # fmt: skip
+
+    def evaluate(self, *, episodes: int = 100, greedy: bool = True) -> dict[int, dict[str, np.ndarray]]:
+        """Fresh episodes of every seed's latest policy -> {seed: {"return": [episodes], ...}}."""
+        return play(load_run(self.path, objects=self._objects), episodes=episodes, greedy=greedy)
+
+
+def train(
+    preset: str | None = None,
+    *overrides: str,
+    env: Any = None,
+    memory: Any = None,
+    encoder: Any = None,
+    aux: Sequence[Callable] = (),
+    on_chunk: Callable[[int, Any], Any] | None = None,
+    resume: str | Path | None = None,
+    view: Any = None,
+    **fields: Any,
+) -> RunSet:
+    """Trains, or resumes, and returns when the run is finished.
+
+    `rm.train("cartpole/mlp", "algorithm.gamma=.98", seeds=10)`: strings are overrides, keywords are top-level keys,
+    checked like the command line's. `env`, `memory` and `encoder` may be names or objects: an `Env` or a function
+    that makes one; `(size, *, key) -> Memory`; `(space, *, key) -> encoder`. Each of `aux` is a loss term
+    `(agent, output, rollout, hp) -> (scalar, metrics)`; `on_chunk(update, rows)` sees every chunk. Raises `BadInput`,
+    `RunFailed` (exit status 1), and `KeyboardInterrupt` once what was trained is saved.
+    """
+    names = {key: x for key, x in (("env", env), ("memory", memory), ("encoder", encoder)) if x is not None}
+    words = [*(f"{key}={x}" for key, x in names.items() if isinstance(x, str)), *overrides]
+    objects = Objects(**{key: x for key, x in names.items() if not isinstance(x, str)}, aux=tuple(aux))
+    argv = [Path(sys.argv[0]).name, *sys.argv[1:]] if sys.argv and sys.argv[0] else ["python"]
+    told = {"hooks": hooks(on_chunk), "objects": objects, "argv": argv, "view": view}
+    if resume is not None:
+        path = find_run(resume)
+        needed_objects(path, config_of(path), objects)
+        config = resume_overrides(config_of(path), words, fields=fields)
+        _say(view, config.notes)
+        return RunSet([lab.resume(path, config, **told)], objects)
+    given = frozenset(name for name in objects.names if name != "aux")
+    configs = resolve(preset, words, fields=fields, objects=given)
+    paths = []
+    for config in configs:
+        _say(view, config.notes)
+        paths.append(lab.start(config, **told))
+    return RunSet(paths, objects)
+
+
+def sizes(config: Any) -> list[str]:
+    """What a configuration amounts to, before anything runs: parameters, what its memory carries, a rollout's bytes."""
+    with lab.numerics(config):
+        programs = Programs(config, environment(config.env), Objects(), jax.devices()[:1])
+        programs.close()
+        about = lab.describe(programs)
+        held = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(programs.like))
+        obs = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(programs.like.streams.ts))
+    rollout = (config.algorithm.horizon + 1) * obs
+    return [
+        f"{about['parameters']:,} parameters, {about['carry']:,} numbers of memory a stream",
+        f"{held / 2**20:,.1f} MiB of state and about {rollout / 2**20:,.1f} MiB a rollout, of each seed",
+    ]
+
+
+def _say(view: Any, notes: Sequence[str]) -> None:
+    for note in notes:
+        (view.say if view else print)(f"note: {note}")
+
+
+def load(
+    path: str | Path,
+    seed: int = 0,
+    checkpoint: str | int = "latest",
+    *,
+    env: Any = None,
+    memory: Any = None,
+    encoder: Any = None,
+) -> Policy:
+    """The policy of one seed of a run, its normalizer included. `checkpoint` is "latest", "best" or a step.
+
+    Runs made with objects need them again.
+    """
+    found = load_run(find_run(path), checkpoint=checkpoint, objects=Objects(env, memory, encoder))
+    if seed not in found.actors:
+        raise BadInput(f"seed={seed}: the run has the seeds {', '.join(map(str, found.actors))}")
+    return Policy(found.actors[seed], found.env.observation_space, found.env.action_space)
+
+
+def play(found: Loaded, *, episodes: int, greedy: bool) -> dict[int, dict[str, np.ndarray]]:
+    """Fresh episodes, the same for every seed -> {seed: {metric: [episodes]}}."""
+    with lab.numerics(found.config):
+        run = jax.jit(functools.partial(evaluate, episodes=episodes))
+        key = jax.random.key(EVALUATION_SEED)
+        return {seed: jax.device_get(run(key, found.env, actor, greedy=greedy)) for seed, actor in found.actors.items()}
+
+
+def film(found: Loaded, path: Path, *, episodes: int, pick: str, greedy: bool) -> dict[str, float]:
+    """Plays `episodes`, and writes the best, median or worst as a GIF -> its metrics."""
+    from PIL import Image
+
+    seed, actor = next(iter(found.actors.items()))
+    with lab.numerics(found.config):
+        key = jax.random.fold_in(jax.random.key(EVALUATION_SEED), seed)
+        played = [episode(jax.random.fold_in(key, i), found.env, actor, greedy=greedy) for i in range(episodes)]
+        played.sort(key=lambda one: one[1]["return"])
+        states, metrics = played[{"worst": 0, "median": len(played) // 2, "best": -1}[pick]]
+        frames = [Image.fromarray(np.asarray(found.env.render(state))) for state in states]  # type: ignore[attr-defined]
+    with contextlib.suppress(FileExistsError):
+        path.parent.mkdir(parents=True)
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=80, loop=0)
+    return metrics

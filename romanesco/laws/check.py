@@ -1,0 +1,87 @@
+"""The laws on anybody's memory, environment or collector: `romanesco check my_package:MyCell`."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+
+from romanesco.core.errors import BadInput, nearest
+
+SIZE = 16
+
+
+def check(target: str, say: Callable[[str], Any]) -> int:
+    """Runs every law that applies to `module:attribute`, one line a law -> how many are broken.
+
+    The kind follows from what the object has: `sequence` makes it a memory, `reset` and `step` an environment, and a
+    function (key, env, actor, streams, horizon) is a collector. A memory is `X.example(key, T) -> (memory, xs)`, or a
+    class made by `X(16, key=key)`.
+    """
+    kind, laws, subject = _case(target)
+    say(f"{target} is {kind}")
+    broken = 0
+    for name, law in laws.items():
+        began = time.monotonic()
+        try:
+            law(subject)
+            verdict = "holds"
+        except AssertionError as error:
+            verdict, broken = f"BROKEN: {error}", broken + 1
+        except Exception as error:
+            verdict, broken = f"BROKEN: it raised {type(error).__name__}: {error}", broken + 1
+        say(f"{name:4} {time.monotonic() - began:6.1f} s  {verdict}")
+    return broken
+
+
+def _case(target: str) -> tuple[str, dict[str, Callable], Any]:
+    found = _import(target)
+    if hasattr(found, "sequence"):
+        from romanesco.laws import memory
+
+        return "a memory", memory.LAWS, _example(found, target)
+    if hasattr(found, "reset") and hasattr(found, "step"):
+        from romanesco.laws import environment
+
+        return "an environment", environment.LAWS, found() if inspect.isclass(found) else found
+    if inspect.isfunction(found) and len(inspect.signature(found).parameters) >= 5:
+        from romanesco.laws import collector
+
+        return "a collector", collector.LAWS, found
+    if inspect.isfunction(found) and not inspect.signature(found).parameters:
+        from romanesco.laws import environment
+
+        return "a function that makes an environment", environment.LAWS, found()
+    raise BadInput(f"{target}: no memory (init_carry, step, sequence), environment (reset, step) or collector")
+
+
+def _import(target: str) -> Any:
+    module, _, path = target.partition(":")
+    if not path:
+        raise BadInput(f"{target}: say MODULE:NAME, as in my_package.cells:MyCell")
+    sys.path.insert(0, "")
+    try:
+        found = importlib.import_module(module)
+    except ImportError as error:
+        raise BadInput(f"{target}: cannot import {module}: {error}") from error
+    finally:
+        sys.path.remove("")
+    for part in path.split("."):
+        if not hasattr(found, part):
+            raise BadInput(f"{target}: {module} has no {part}{nearest(part, dir(found))}")
+        found = getattr(found, part)
+    return found
+
+
+def _example(found: Any, target: str) -> Callable[..., Any]:
+    """(key, T) -> a small memory and inputs for T steps."""
+    if hasattr(found, "example"):
+        return found.example
+    if not inspect.isclass(found):
+        raise BadInput(f"{target}: an instance without `example`; add `example(key, T) -> (memory, xs)`")
+    return lambda key, T: (found(SIZE, key=key), jax.random.normal(jax.random.fold_in(key, 1), (T, SIZE)))

@@ -1,0 +1,112 @@
+"""Everything that a change must pass: `python -m tests`, or `python -m tests style laws` for some of its steps.
+
+style, types; laws: tests of the specification, compiled without most optimizations, which halves their time; learning:
+tests that train or start processes, optimized; docs; wheel: the package alone in an empty environment. Compiled
+programs are kept in .jax_cache. The last line counts what passed and failed: tests, and the commands of other steps.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import venv
+import xml.etree.ElementTree as ET
+from collections import Counter
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+CACHE = {"JAX_COMPILATION_CACHE_DIR": str(ROOT / ".jax_cache"), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
+LEARNING = "learning or slow"
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+WORKERS = min(CORES, 4)  # each takes some 2 GB
+
+
+def call(*command: object, cwd: Path = ROOT, **variables: str) -> int:
+    return subprocess.run([*map(str, command)], cwd=cwd, env=os.environ | CACHE | variables).returncode
+
+
+def verdict(*command: object, cwd: Path = ROOT, **variables: str) -> Counter:
+    """One command as one check: it must exit with 0."""
+    return Counter(["failed" if call(*command, cwd=cwd, **variables) else "passed"])
+
+
+def tool(name: str, *arguments: object) -> Counter:
+    return verdict(sys.executable, "-m", name, *arguments)
+
+
+def session(marks: str, **variables: str) -> Counter:
+    """One run of pytest -> its counts, read from its own report; a run that ends otherwise is one more failure."""
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.xml"
+        workers = ["-n", WORKERS, "--dist", "worksteal"] if WORKERS > 1 else []
+        told = ["-q", "-m", marks, "--durations", 5, f"--junitxml={report}", *workers]
+        status = call(sys.executable, "-m", "pytest", *told, **variables)
+        suite = ET.parse(report).getroot().find("testsuite") if report.exists() else None
+    told = {name: int(suite.get(name, 0)) for name in ("tests", "failures", "errors", "skipped")} if suite else {}
+    failed = told.get("failures", 0) + told.get("errors", 0)
+    passed = told.get("tests", 0) - failed - told.get("skipped", 0)
+    return Counter(passed=max(passed, 0), failed=failed or int(status != 0))
+
+
+def style() -> Counter:
+    return tool("ruff", "check") + tool("ruff", "format", "--check")
+
+
+def types() -> Counter:
+    return tool("pyright", "--pythonpath", sys.executable)
+
+
+def laws() -> Counter:
+    return session(f"not ({LEARNING})", JAX_DISABLE_MOST_OPTIMIZATIONS="1")
+
+
+def learning() -> Counter:
+    return session(LEARNING)
+
+
+def docs() -> Counter:
+    return tool("sphinx", "-W", "--keep-going", "-q", "-E", "docs", "docs/_build/html")
+
+
+def wheel() -> Counter:
+    """Builds the wheel from a copy, installs it without extras in an empty environment, and uses it elsewhere."""
+    with tempfile.TemporaryDirectory() as folder:
+        source, env, away = (Path(folder) / name for name in ("source", "env", "away"))
+        shutil.copytree(ROOT / "romanesco", source / "romanesco", ignore=shutil.ignore_patterns("__pycache__"))
+        for name in ("pyproject.toml", "README.md", "LICENSE"):
+            shutil.copy(ROOT / name, source)
+        counts = tool("pip", "wheel", "-q", "--no-deps", "-w", folder, source)
+        shutil.rmtree(source)
+        away.mkdir()
+        venv.create(env, with_pip=True)
+        bin = env / ("Scripts" if os.name == "nt" else "bin")
+        pins = ROOT / "constraints" / "py311.txt"
+        counts += verdict(bin / "python", "-m", "pip", "install", "-q", "-c", pins, *Path(folder).glob("*.whl"))
+        for words in ("--help", "list", "doctor", "train quickstart total_steps=8192"):
+            counts += verdict(bin / "romanesco", *words.split(), cwd=away, PYTHONPATH="")
+        return counts
+
+
+STEPS = {step.__name__: step for step in (style, types, laws, learning, docs, wheel)}
+
+
+def main(names: list[str]) -> int:
+    if unknown := set(names) - set(STEPS):
+        print(f"no step {', '.join(sorted(unknown))}; there are {', '.join(STEPS)}", file=sys.stderr)
+        return 2
+    total = Counter(passed=0, failed=0)
+    for name in names or STEPS:
+        print(f"\n== {name}", flush=True)
+        began = time.monotonic()
+        counts = STEPS[name]()
+        total.update(counts)
+        told = f"{counts['passed']} passed, {counts['failed']} failed"
+        print(f"-- {name}: {told}, {time.monotonic() - began:.0f} s", flush=True)
+    print(f"\n{total['passed']} passed, {total['failed']} failed", flush=True)
+    return int(total["failed"] > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
