@@ -21,7 +21,7 @@ html_show_copyright = False
 myst_heading_anchors = 3
 default_role = "code"
 autodoc_member_order = "bysource"
-autodoc_default_options = {"members": True, "undoc-members": False, "exclude-members": "example"}
+autodoc_default_options = {"exclude-members": "example"}
 autodoc_typehints_format = "short"
 toc_object_entries_show_parents = "hide"
 

@@ -43,7 +43,7 @@ class Corridor(Dynamics):
         return jnp.stack([s.food * s.lit, s.cell / self.length])
 
 
-def corridor(length: int = 3) -> Episodes:
+def corridor(*, length: int = 3) -> Episodes:
     return Episodes(Corridor(jnp.int32(length)), max_steps=50)
 
 

@@ -59,7 +59,7 @@ def test_mlp_presets_start_from_the_zoo(task):
 
 def test_cartpole_ends_on_its_budget_with_everything_at_zero():
     (c,) = resolve("cartpole/mlp")
-    assert c.final_step == c.total_steps == 50_176 and c.algorithm.anneal == ["learning_rate", "clip"]
+    assert c.final_step == c.total_steps == 100_096 and c.algorithm.anneal == ["learning_rate", "clip"]
 
 
 def test_activations_are_those_that_exist():

@@ -78,18 +78,17 @@ def only_arrays(module: Any, what: str) -> Any:
 def memory_maker(group: Any) -> Callable[..., Memory]:
     """(size, *, key) -> the memory that a config group describes; stacked where its cells are meant to be."""
     cell = MEMORIES[group.name]
-    make = cell if cell.stacked is None else functools.partial(Stack.of, cell)
-    if cell.stacked is None:
-        return lambda size, *, key: make(size, key=key, **settings(group))
+    make: Any = cell if cell.stacked is None else functools.partial(Stack.of, cell)
     return lambda size, *, key: make(size=size, key=key, **settings(group))
 
 
-def _maker(given: Any, default: Callable, what: str) -> Callable:
+def _maker(given: Any, default: Any, what: str) -> Callable:
     if given is None:
         return default
     if not (inspect.isclass(given) or inspect.isfunction(given) or isinstance(given, functools.partial)):
         return lambda size, *, key: only_arrays(given, what)
-    return lambda size, *, key: only_arrays(given(size, key=key), what)
+    make: Any = given
+    return lambda size, *, key: only_arrays(make(size, key=key), what)
 
 
 def agent_maker(config: Config, env: Env, objects: Objects) -> Callable[[jax.Array], Agent]:
@@ -99,7 +98,8 @@ def agent_maker(config: Config, env: Env, objects: Objects) -> Callable[[jax.Arr
         lambda space, *, key: ENCODERS[config.encoder.name](space, key=key, **settings(config.encoder)),
         "encoder",
     )
-    memory = _maker(objects.memory, memory_maker(config.memory), "memory")
+    named = memory_maker(config.memory) if objects.memory is None else None
+    memory = _maker(objects.memory, named, "memory")
     heads = settings(config.agent)
     return lambda key: build(key, env.observation_space, env.action_space, encoder=encoder, memory=memory, **heads)
 

@@ -19,9 +19,9 @@ SIZE = 16
 def check(target: str, say: Callable[[str], Any]) -> int:
     """Runs every law that applies to `module:attribute`, one line a law -> how many are broken.
 
-    The kind follows from what the object has: `sequence` makes it a memory, `reset` and `step` an environment, and a
-    function (key, env, actor, streams, horizon) is a collector. A memory is `X.example(key, T) -> (memory, xs)`, or a
-    class made by `X(16, key=key)`.
+    The kind follows from what the object has: `sequence` makes it a memory, `reset` and `step` an environment, a
+    function that needs no argument makes one, and a function (key, env, actor, streams, horizon) is a collector. A
+    memory is `X.example(key, T) -> (memory, xs)`, or a class made by `X(16, key=key)`.
     """
     kind, laws, subject = _case(target)
     say(f"{target} is {kind}")
@@ -49,15 +49,20 @@ def _case(target: str) -> tuple[str, dict[str, Callable], Any]:
         from romanesco.laws import environment
 
         return "an environment", environment.LAWS, found() if inspect.isclass(found) else found
-    if inspect.isfunction(found) and len(inspect.signature(found).parameters) >= 5:
-        from romanesco.laws import collector
-
-        return "a collector", collector.LAWS, found
-    if inspect.isfunction(found) and not inspect.signature(found).parameters:
+    if inspect.isfunction(found) and not _needed(found):
         from romanesco.laws import environment
 
         return "a function that makes an environment", environment.LAWS, found()
+    if inspect.isfunction(found) and len(_needed(found)) >= 5:
+        from romanesco.laws import collector
+
+        return "a collector", collector.LAWS, found
     raise BadInput(f"{target}: no memory (init_carry, step, sequence), environment (reset, step) or collector")
+
+
+def _needed(function: Callable) -> list[str]:
+    """Its parameters without a default."""
+    return [name for name, p in inspect.signature(function).parameters.items() if p.default is p.empty]
 
 
 def _import(target: str) -> Any:
@@ -84,4 +89,5 @@ def _example(found: Any, target: str) -> Callable[..., Any]:
         return found.example
     if not inspect.isclass(found):
         raise BadInput(f"{target}: an instance without `example`; add `example(key, T) -> (memory, xs)`")
-    return lambda key, T: (found(SIZE, key=key), jax.random.normal(jax.random.fold_in(key, 1), (T, SIZE)))
+    make: Any = found
+    return lambda key, T: (make(SIZE, key=key), jax.random.normal(jax.random.fold_in(key, 1), (T, SIZE)))

@@ -180,7 +180,7 @@ def update(
         (_, metrics), grads = gradient(agent, learner.normalizer, part, part_adv, hp, aux)
         step, opt_state = opt.update(grads, opt_state, eqx.filter(agent, eqx.is_inexact_array))
         step = jax.tree.map(lambda d: -hp.learning_rate * d, step)
-        metrics = metrics | {"grad_norm": optax.global_norm(grads)}
+        metrics = metrics | {"grad_norm": optax.tree.norm(grads)}
         return (eqx.apply_updates(agent, step), opt_state), metrics
 
     def epoch(now, key):

@@ -65,7 +65,7 @@ def iterate(
     hp = scheduled(setup, number, total)
     learner = state.learner
     streams, rollout, tally = collect(k_collect, setup.env, learner.actor, state.streams, setup.horizon)
-    returns, seen = discounted_returns(state.returns, rollout, hp.gamma)
+    returns, seen = discounted_returns(state.returns, rollout, jnp.asarray(hp.gamma))
     learner, metrics = setup.update(k_update, learner, rollout, setup.opt, hp, aux=setup.aux)
     learner = dataclasses.replace(learner, normalizer=learner.normalizer.merge(rollout, seen))
 

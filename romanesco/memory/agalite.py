@@ -84,7 +84,7 @@ class AGaLiTe(eqx.Module):
 
     def init_carry(self) -> tuple[State, Int[Array, ""]]:
         """Keys and values of the slots, and the phase at which the next step writes."""
-        lead, dtype = (self.heads, self.form.slots), widen(self.enter.bias).dtype
+        lead, dtype = (self.heads, self.form.slots), widen(self.enter.weight).dtype
         keys = jnp.zeros((*lead, self.eta, self.head_size), dtype)
         return State(keys, jnp.zeros((*lead, self.head_size), dtype)), jnp.int32(0)
 
@@ -111,7 +111,7 @@ class AGaLiTe(eqx.Module):
         if form.start is None:  # turn the slots, not the phases: those are then one and the same for a batch of streams
             turn, phases = phase, jnp.arange(T) % form.slots
         else:
-            turn, phases = 0, _phases(phase, first, form)
+            turn, phases = 0, _phases(phase, first, form.start, len(form.writes))
         writes = jnp.asarray(form.writes, state.keys.dtype)[phases]
         pad = -T % chunk_length(T)
 
@@ -129,8 +129,8 @@ def _turned(state: State, by) -> State:
     return jax.tree.map(lambda x: jnp.roll(x, by, 1), state)
 
 
-def _phases(phase: Int[Array, ""], first: Bool[Array, "T"], form: Layout) -> Int[Array, "T"]:
-    """Phases of steps of which the first would have `phase`, each episode starting anew."""
+def _phases(phase: Int[Array, ""], first: Bool[Array, "T"], start: int, period: int) -> Int[Array, "T"]:
+    """Phases of steps of which the first would have `phase`, each episode starting anew at `start`."""
     t = jnp.arange(len(first))
     last = jax.lax.cummax(jnp.where(first, t, -1))
-    return jnp.where(last < 0, phase + t, form.start + t - last) % len(form.writes)
+    return jnp.where(last < 0, phase + t, start + t - last) % period

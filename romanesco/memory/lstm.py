@@ -20,7 +20,7 @@ class LSTM(eqx.Module):
     """
 
     enter: eqx.nn.Linear  # x -> parts of i, f, g, o, with their bias
-    recur: Float[Array, "4*D D"]  # h -> parts of i, f, g, o
+    recur: Float[Array, "ifgo D"]  # h -> parts of i, f, g, o
 
     stacked: ClassVar[Stacked | None] = None
 

@@ -90,7 +90,6 @@ def _unchunk(x):
     return x.reshape(-1, *x.shape[2:])
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
 def recur(
     feature: Callable,
     form: Layout,
@@ -104,6 +103,11 @@ def recur(
 
     T must be a multiple of its chunk length; steps whose projections are SHUT change nothing and may fill it up.
     """
+    return _recur(feature, form, state, wide, low, first, writes)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def _recur(feature, form, state, wide, low, first, writes):
     return _forward(feature, form, state, wide, low, first, writes)[0]
 
 
@@ -123,15 +127,15 @@ def _forward(feature, form, state, wide, low, first, writes):
     return (end, _unchunk(a)), (starts, wide, low, first, writes)
 
 
-def _total(x):
-    return sum(x[:, i] for i in range(x.shape[1]))
+def _total(x: Array, axis: int) -> Array:
+    return functools.reduce(jnp.add, (jax.lax.index_in_dim(x, i, axis, False) for i in range(x.shape[axis])))
 
 
 def _written(form, x, write):
     """The sum over slots of write_i x_i."""
     if form.start is None:
         return jax.lax.dynamic_index_in_dim(x, jnp.argmax(write), 1, keepdims=False)
-    return _total(write.reshape(-1, *(1,) * (x.ndim - 2)) * x)
+    return _total(write.reshape(-1, *(1,) * (x.ndim - 2)) * x, 1)
 
 
 def _reverse(form, end_: State, x):
@@ -145,7 +149,7 @@ def _reverse(form, end_: State, x):
     def shut(x):
         return jnp.where(first, 0.0, x)
 
-    forget_, beta_ = -shut(_total(keys_ * before.keys)), -shut(_total(values_ * before.values))
+    forget_, beta_ = -shut(_total(keys_ * before.keys, 1)), -shut(_total(values_ * before.values, 1))
     key_, value_ = _written(form, keys_, write), _written(form, values_, write)
     decay = 1 - gate.low_forget[:, None, :, None] * gate.forget[:, None, None]
     return State(shut(keys_ * decay), shut(values_ * (1 - gate.beta[:, None]))), (forget_, key_, beta_, value_)
@@ -153,7 +157,7 @@ def _reverse(form, end_: State, x):
 
 def _factors(x_, low, wide):
     """From the adjoint of low (x) wide to those of wide and low."""
-    wide_ = sum(x_[..., i, :] * low[..., i, None] for i in range(low.shape[-1]))
+    wide_ = _total(x_ * low[..., None], -2)
     return wide_, (x_ * wide[..., None, :]) @ jnp.ones(wide.shape[-1], wide.dtype)  # a GEMV: 3x faster than a sum
 
 
@@ -193,4 +197,4 @@ def _backward(feature, form, residuals, cotangents):
     return start_, *map(_unchunk, into), None, None
 
 
-recur.defvjp(_forward, _backward)
+_recur.defvjp(_forward, _backward)

@@ -56,30 +56,22 @@ class Residual(eqx.Module):
 class GRUGate(eqx.Module):
     """A GRU between stream x and branch y (GTrXL; Parisotto et al., 2020). A bias of 2 lets x pass at first."""
 
-    branch: eqx.nn.Linear  # y -> parts of r, z, g
-    stream: eqx.nn.Linear  # x -> parts of r, z
-    reset: eqx.nn.Linear  # r x -> part of g
+    branch: Float[Array, "rzg D"]  # y -> parts of r, z, g
+    stream: Float[Array, "rz D"]  # x -> parts of r, z
+    reset: Float[Array, "D D"]  # r x -> part of g
     bias: Float[Array, "D"]
 
     def __init__(self, size: int, *, init: Callable, key: Key[Array, ""]):
-        wr, wz, wg, ur, uz, ug = (init(size, size, bias=False, key=k) for k in jax.random.split(key, 6))
-        self.branch, self.stream, self.reset = _beside(wr, wz, wg), _beside(ur, uz), ug
+        wr, wz, wg, ur, uz, ug = (init(size, size, bias=False, key=k).weight for k in jax.random.split(key, 6))
+        self.branch, self.stream, self.reset = jnp.concatenate([wr, wz, wg]), jnp.concatenate([ur, uz]), ug
         self.bias = jnp.full(size, 2.0)
 
     def __call__(self, x: Float[Array, "*n D"], y: Float[Array, "*n D"]) -> Float[Array, "*n D"]:
-        yr, yz, yg = jnp.split(dense(self.branch, y), 3, -1)
-        xr, xz = jnp.split(dense(self.stream, x), 2, -1)
+        yr, yz, yg = jnp.split(y @ self.branch.T, 3, -1)
+        xr, xz = jnp.split(x @ self.stream.T, 2, -1)
         z = jax.nn.sigmoid(yz + xz - self.bias)
-        g = jnp.tanh(yg + dense(self.reset, jax.nn.sigmoid(yr + xr) * x))
+        g = jnp.tanh(yg + (jax.nn.sigmoid(yr + xr) * x) @ self.reset.T)
         return (1 - z) * x + z * g
-
-
-def _beside(*layers: eqx.nn.Linear) -> eqx.nn.Linear:
-    """Layers without bias on one input, as one layer whose outputs stand side by side."""
-    wide = eqx.nn.Linear(
-        layers[0].in_features, sum(m.out_features for m in layers), use_bias=False, key=jax.random.key(0)
-    )  # type: ignore[arg-type]
-    return eqx.tree_at(lambda m: m.weight, wide, jnp.concatenate([m.weight for m in layers]))
 
 
 GATES: dict[str, type] = {"residual": Residual, "gru": GRUGate}

@@ -12,7 +12,7 @@ from romanesco.study.runs import Run
 from romanesco.study.stats import band
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # Okabe and Ito, 2008
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
     "font.size": 9,
     "axes.spines.top": False,
@@ -95,8 +95,8 @@ def _draw(axes: Any, found: Sequence[tuple[str, Series]], *, threshold: float | 
 
 
 def picture(
-    panels: Sequence[tuple[str, Sequence[tuple[str, Series]], dict[str, Any]]], *, columns: int = 1, legend: bool = False
-) -> str:  # fmt: skip
+    panels: Sequence[tuple[str, Sequence[tuple[str, Series]], dict]], *, columns: int = 1, legend: bool = False
+) -> str:
     """Panels (title, [(label, series)], options of a panel) side by side -> SVG text."""
     import matplotlib as mpl
     from matplotlib.backends.backend_svg import FigureCanvasSVG

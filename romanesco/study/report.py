@@ -29,30 +29,22 @@ FEW = (
 )
 SMALL = ("train/entropy", "train/approx_kl", "train/clip_fraction", "train/explained_variance", "train/value_loss",
          "train/policy_loss", "train/grad_norm", "train/off_policy")  # fmt: skip
-CSS = """
-:root{color-scheme:light dark;--ink:#1d2321;--soft:#5d6863;--page:#fbfcfa;--card:#fff;--line:#e2e7e3;--leaf:#4f7f3a}
-@media(prefers-color-scheme:dark){:root{--ink:#e6ebe7;--soft:#9aa69f;--page:#141917;--card:#1b211e;--line:#2d3632;--leaf:#a5cf8a}}
-*{box-sizing:border-box}body{margin:0;background:var(--page);color:var(--ink);font:16px/1.55 system-ui,sans-serif}
-main{max-width:60rem;margin:0 auto;padding:3rem 1.25rem 4rem}h1{font-size:1.9rem;line-height:1.2;margin:0 0 .3rem}
-h2{font-size:1.1rem;margin:2.6rem 0 .7rem;color:var(--leaf)}.verdict{font-size:1.15rem;margin:1rem 0}.soft{color:var(--soft)}
-figure{margin:0 0 1rem;background:#fff;border:1px solid var(--line);border-radius:10px;padding:.8rem}
-figure svg{display:block;width:100%;height:auto}figcaption{color:#555;font-size:.85rem;margin-top:.4rem}
-table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums;font-size:.92rem}
-th{text-align:right;font-weight:600;color:var(--soft);border-bottom:2px solid var(--line)}td{text-align:right;border-bottom:1px solid var(--line)}
-th,td{padding:.35rem .6rem}th:first-child,td:first-child{text-align:left}.scroll{overflow-x:auto}
-.warn{border-left:4px solid #d55e00;background:color-mix(in srgb,#d55e00 9%,transparent);padding:.5rem .9rem;margin:.5rem 0;border-radius:0 6px 6px 0}
-pre{background:var(--card);border:1px solid var(--line);border-radius:8px;padding:.8rem 1rem;overflow-x:auto;font-size:.84rem}
-details summary{cursor:pointer;color:var(--soft);margin:.6rem 0}footer{margin-top:3rem;border-top:1px solid var(--line);padding-top:1rem;font-size:.85rem;color:var(--soft)}
-"""
+CSS = Path(__file__).with_name("report.css")
+PAGE = (
+    '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+    '<meta name="viewport" content="width=device-width,initial-scale=1"><style>{css}</style></head>'
+    "<body><main>{body}<footer>{footer}</footer></main></body></html>\n"
+)
+DASH = "\N{EN DASH}"  # where there is no number
 
 
 def number(x: Any, form: str = ".4g") -> str:
     """A number for a table; a dash where there is none."""
-    return "–" if x is None else format(x, form)
+    return DASH if x is None else format(x, form)
 
 
 def steps(x: Any) -> str:
-    return "–" if x is None else f"{x:,}"
+    return DASH if x is None else f"{x:,}"
 
 
 def _finals(run: Run, kind: str = "greedy", field: str = "mean") -> list[float]:
@@ -86,7 +78,9 @@ def warnings(run: Run) -> list[str]:
     said = [FEW.format(n=n, s="" if n == 1 else "s")] if n < 10 else []
     said += [f"The run is {run.status}" + (f": {run.error}" if run.error else ".")] if run.status != "finished" else []
     frozen = [s for s in (run.results or {}).get("seeds", []) if s.get("frozen_at") is not None]
-    said += [f"Seed {s['seed']} was frozen at step {s['frozen_at']:,} by numbers that are not finite; it is left out, so n is {n - len(frozen)}." for s in frozen]  # fmt: skip
+    for s in frozen:
+        where = f"Seed {s['seed']} was frozen at step {s['frozen_at']:,} by numbers that are not finite"
+        said.append(f"{where}; it is left out, so n is {n - len(frozen)}.")
     off = [r["train/off_policy"] for s in run.seeds for r in run.metrics(s) if r.get("train/off_policy") is not None]
     if off and max(off) > OFF_POLICY:
         said.append(f"off_policy reached {max(off):.1e}: acting and replay disagree (limit {OFF_POLICY:.0e}).")
@@ -111,9 +105,10 @@ def _seed_table(run: Run) -> str:
     for s in (run.results or {}).get("seeds", []):
         get = lambda kind, field, s=s: (s.get(kind) or {}).get(field)
         off = [r["train/off_policy"] for r in run.metrics(s["seed"]) if r.get("train/off_policy") is not None]
-        rows.append((s["seed"], number(get("greedy", "mean")), number(get("greedy", "success"), ".1%") if get("greedy", "success") is not None else "–",
-                     number(get("sampled", "mean")), number(get("absolute", "mean")), steps(s.get("best_step")),
-                     steps(s.get("steps_to_threshold")), number(max(off, default=None), ".1e")))  # fmt: skip
+        cells = [number(get("greedy", "mean")), number(get("greedy", "success"), ".1%")]
+        cells += [number(get(kind, "mean")) for kind in ("sampled", "absolute")]
+        cells += [steps(s.get("best_step")), steps(s.get("steps_to_threshold")), number(max(off, default=None), ".1e")]
+        rows.append((s["seed"], *cells))
     head = ("seed", "greedy", "success", "sampled", "best, afresh", "best at step", "threshold at", "off_policy")
     return _table(head, rows) if rows else '<p class="soft">No final evaluation yet.</p>'
 
@@ -145,7 +140,7 @@ def figures(runs: Sequence[Run]) -> dict[str, str]:
 
 
 CAPTIONS = {
-    "evaluation": "IQM over seeds, 95 % bootstrap band, one thin line a seed. Dashed: the threshold that counts as solved.",
+    "evaluation": "IQM over seeds, 95 % bootstrap band, one thin line a seed. Dashed: the threshold of a solved task.",
     "success": "Share of evaluation episodes that succeed.",
     "training": "Sampled actions, exploration included; evaluations above are greedy.",
     "learning": "What the updates did. off_policy must stay below 1e-4.",
@@ -173,8 +168,7 @@ def page(runs: Sequence[Run], pictures: dict[str, str]) -> str:
         config = yaml.safe_dump(run.config, sort_keys=False, allow_unicode=True)
         parts.append(f"<details><summary>Configuration</summary><pre>{_esc(config)}</pre></details>")
     body = "\n".join(parts)
-    head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1"><title>{_esc(title)}</title>'
-    return f"<!doctype html><html lang=en><head>{head}<style>{CSS}</style></head><body><main>{body}<footer>{DISCLAIMER}</footer></main></body></html>"
+    return PAGE.format(title=_esc(title), css=CSS.read_text(encoding="utf-8"), body=body, footer=DISCLAIMER)
 
 
 def _made_with(run: Run) -> str:
@@ -182,7 +176,8 @@ def _made_with(run: Run) -> str:
     git = v.get("git") or {}
     jax = (v.get("dependencies") or {}).get("jax", "?")
     commit = f", commit {git['commit'][:10]}{' with changes' if git.get('dirty') else ''}" if git.get("commit") else ""
-    return f"romanesco {v.get('romanesco', '?')}{commit}, Python {v.get('python', '?')}, jax {jax}, {v.get('device', '?')}."
+    ours = f"romanesco {v.get('romanesco', '?')}{commit}"
+    return f"{ours}, Python {v.get('python', '?')}, jax {jax}, {v.get('device', '?')}."
 
 
 def report(runs: Sequence[Run], to: str | Path | None = None) -> Path:
