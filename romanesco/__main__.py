@@ -6,29 +6,23 @@ import sys
 from typing import Any
 
 
+def _leave(number: int, frame: Any) -> None:
+    """Ends the process: an exception raised here may be swallowed by whatever is being imported or collected."""
+    del number, frame
+    os.write(2, b"interrupted; nothing was saved\n")
+    os._exit(130)
+
+
 def main() -> None:
-    """Runs the command line; ends the process with its exit status."""
-    asked: list[int] = []
-
-    def stop(number: int, frame: Any) -> None:
-        del frame
-        asked.append(number)
-        raise KeyboardInterrupt
-
+    """Runs the command line; ends the process with its exit status. A run takes the signals over once it can save."""
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, stop)
-    try:
-        from romanesco.cli import run
+        signal.signal(number, _leave)
+    from romanesco.cli import INTERRUPTED, run
 
-        status = run(sys.argv[1:])
-    except BaseException as error:  # an import that Ctrl-C cuts short may raise anything
-        if not (asked or isinstance(error, KeyboardInterrupt)):
-            raise
-        print("interrupted; nothing more was saved", file=sys.stderr)
-        status = 130
+    status = run(sys.argv[1:])
     sys.stdout.flush()
     sys.stderr.flush()
-    if status == 130:
+    if status == INTERRUPTED:
         os._exit(status)  # threads that still compile would keep the process for a while
     sys.exit(status)
 

@@ -232,7 +232,10 @@ class Group:
     def _result(self, i: int, scores: dict[int, list[Score]], threshold: float | None) -> SeedResult:
         seed, curve = self.seeds[i], self.curves[i]
         solved = [step for step, mean in curve if threshold is not None and mean >= threshold]
-        known: dict[str, Any] = {"best_step": best_step(curve), "steps_to_threshold": int(solved[0]) if solved else None}
+        known: dict[str, Any] = {
+            "best_step": best_step(curve),
+            "steps_to_threshold": int(solved[0]) if solved else None,
+        }
         if i in self.frozen:
             return SeedResult(seed, None, frozen_at=self.frozen[i] * self.config.steps_per_update, **known)
         return SeedResult(seed, *scores[i], **known)

@@ -87,12 +87,12 @@ def start(
         programs = Programs(config, env, objects, devices)
         path = store.new_folder(config.root, task, agent, config.name)
         folder = RunFolder(path)
-        with Lock(path, say=_say(view)):
+        with Lock(path, say=_say(view)), Stop(path) as stop:
             folder.write_text(store.CONFIG, files.to_yaml(config))
             folder.write_json("model.json", describe(programs))
             folder.record(argv, device=str(devices[0].device_kind), git_diff=config.log.git_diff)
             groups = [(None, list(range(config.seed, config.seed + config.seeds)))]
-            _Loop(programs, folder, groups, hooks, view, task, agent).run(resumed=False)
+            _Loop(programs, folder, groups, hooks, view, stop).run(resumed=False)
     return path
 
 
@@ -111,10 +111,9 @@ def resume(
         devices = devices_for(config, seeds=max(len(seeds) for _, seeds in [*groups, (None, missing)]))
         env = environment(config.env) if objects.env is None else given_environment(objects.env)
         programs = Programs(config, env, objects, devices)
-        with Lock(path, say=_say(view)):
+        with Lock(path, say=_say(view)), Stop(path) as stop:
             groups += [(f"g{len(groups)}", missing)] if missing else []
-            task, agent = path.parent.parent.name, path.parent.name
-            loop = _Loop(programs, folder, groups, hooks, view, task, agent)
+            loop = _Loop(programs, folder, groups, hooks, view, stop)
             loop.take_up(strict=strict)
             folder.write_text(store.CONFIG, files.to_yaml(config))
             loop.run(resumed=True)
@@ -156,13 +155,14 @@ class _Loop:
 
     def __init__(
         self, programs: Programs, folder: RunFolder, groups: Sequence[tuple[str | None, list[int]]], hooks: Hooks,
-        view: Any, task: str, agent: str,
+        view: Any, stop: Stop,
     ):  # fmt: skip
         self.programs, self.folder, self.config, self.hooks = programs, folder, programs.config, hooks
         self.groups = [Group(programs, folder, seeds, name) for name, seeds in groups]
         self.env: Env = programs.setup.env
+        self.stop = stop
         self.view = view or panel.Lines()
-        self.task, self.agent = task, agent
+        self.agent, self.task = folder.path.resolve().parent.name, folder.path.resolve().parent.parent.name
         self.errors: list[str] = []
         self.heartbeat = self.refused = 0
         self.resumed_at: int | None = None
@@ -194,10 +194,9 @@ class _Loop:
         self.folder.write_json("groups.json", {"version": 1, "groups": listed})
         self._status("running")
         try:
-            with Stop(path) as self.stop:
-                for group in self.groups:
-                    self._group(group, fresh=not resumed or not group.states)
-                self._finish()
+            for group in self.groups:
+                self._group(group, fresh=not resumed or not group.states)
+            self._finish()
         except BaseException as error:
             self._failed(error)
             raise

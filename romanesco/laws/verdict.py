@@ -35,4 +35,6 @@ def close(got: Any, want: Any, *, atol: float = 1e-5, rtol: float = 1e-4, what: 
             wrong = a != b
         if wrong.any():
             at = tuple(int(i) for i in np.argwhere(wrong)[0]) if wrong.ndim else ()
-            raise AssertionError(f"{where}: {int(wrong.sum())} of {wrong.size} differ, first at {at}: {a[at]} != {b[at]}")
+            raise AssertionError(
+                f"{where}: {int(wrong.sum())} of {wrong.size} differ, first at {at}: {a[at]} != {b[at]}"
+            )
