@@ -41,10 +41,11 @@ def session(marks: str, **variables: str) -> Counter:
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
         workers = ["-n", WORKERS, "--dist", "worksteal"] if WORKERS > 1 else []
-        told = ["-q", "-m", marks, "--durations", 5, f"--junitxml={report}", *workers]
-        status = call(sys.executable, "-m", "pytest", *told, **variables)
+        options = ["-q", "-m", marks, "--durations", 5, f"--junitxml={report}", *workers]
+        status = call(sys.executable, "-m", "pytest", *options, **variables)
         suite = ET.parse(report).getroot().find("testsuite") if report.exists() else None
-    told = {name: int(suite.get(name, 0)) for name in ("tests", "failures", "errors", "skipped")} if suite else {}
+    names = ("tests", "failures", "errors", "skipped")
+    told = {} if suite is None else {name: int(suite.get(name, 0)) for name in names}
     failed = told.get("failures", 0) + told.get("errors", 0)
     passed = told.get("tests", 0) - failed - told.get("skipped", 0)
     return Counter(passed=max(passed, 0), failed=failed or int(status != 0))

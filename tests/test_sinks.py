@@ -39,7 +39,13 @@ def test_non_finite_is_null_and_an_alarm_but_none_is_only_null():
 
 
 def test_evaluations_hold_plain_lists():
-    row = {"step": 1, "seed": 0, "mode": "greedy", "return": np.float32([0.1, np.nan]), "env_seed": np.int64([3, 4])}
+    row = {
+        "step": 1,
+        "seed": 0,
+        "mode": "greedy",
+        "return": np.array([0.1, np.nan], "f4"),
+        "env_seed": np.array([3, 4]),
+    }
     assert encode(row, head=EVALS) == (
         '{"seed": 0, "step": 1, "mode": "greedy", "return": [0.1, null], "env_seed": [3, 4], "nonfinite": ["return"]}\n'
     )

@@ -225,15 +225,20 @@ def masks(build: Callable = build) -> None:
         parts = np.split(np.asarray(rollout.steps.obs["allowed"][:-1]), np.cumsum(sizes)[:-1], -1)
         allowed = np.concatenate([part | ~part.any(-1, keepdims=True) for part in parts], -1)
         forbidden = (needs & ~allowed[..., None, :]).any(-1)
-        dist = ppo.replay(agent, rollout).dist
-        chance = jax.vmap(jax.vmap(lambda d: jax.vmap(lambda a: jnp.exp(d.log_prob(a)))(every)))(dist)
+        adv, hp = jax.random.normal(jax.random.key(10), rollout.log_prob.shape), Hyper(entropy_cost=0.1)
+        chance, grads, terms = _said(agent, rollout, adv, hp, every)
         require((np.asarray(chance)[forbidden] == 0).all(), f"masks: a forbidden action of {space} has a chance")
         close(chance.sum(-1), np.ones(chance.shape[:2], np.float32), what=f"masks: all chances of {space}, summed,")
-        gradient = eqx.filter_grad(ppo.loss, has_aux=True)
-        adv, hp = jax.random.normal(jax.random.key(10), rollout.log_prob.shape), Hyper(entropy_cost=0.1)
-        grads, terms = gradient(agent, PLAIN, rollout, adv, hp)
         require(finite((grads, terms)), f"masks: a gradient or a term of the loss is not finite, {space}")
         require(terms["off_policy"] < 1e-5, f"masks: replay differs from acting by {terms['off_policy']}, {space}")
+
+
+@jax.jit
+def _said(agent, rollout: Rollout, adv, hp: Hyper, every) -> tuple[Float[Array, "T B J"], PyTree, PyTree]:
+    """-> the probability of every action, gradients and terms of the loss."""
+    dist = ppo.replay(agent, rollout).dist
+    chance = jax.vmap(jax.vmap(lambda d: jax.vmap(lambda a: jnp.exp(d.log_prob(a)))(every)))(dist)
+    return chance, *eqx.filter_grad(ppo.loss, has_aux=True)(agent, PLAIN, rollout, adv, hp)
 
 
 SIZES = {"encoder": 6, "memory": 7, "actor_hidden": (5,), "critic_hidden": (9, 8), "act": "tanh", "head_gain": 0.01,

@@ -2,122 +2,166 @@
 
 from __future__ import annotations
 
+import html
 import io
+import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from romanesco.study.runs import Run
+from romanesco.study.runs import Row, Run
 from romanesco.study.stats import band
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # Okabe and Ito, 2008
+INK, SOFT = "#333333", "#777777"
 STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "axes.edgecolor": "#888888",
-    "axes.labelcolor": "#333333",
+    "axes.edgecolor": "#999999",
+    "axes.labelcolor": INK,
     "axes.titlesize": 10,
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
+    "axes.titlecolor": INK,
+    "axes.formatter.useoffset": False,
+    "axes.facecolor": "none",
+    "axes.grid": True,
+    "figure.facecolor": "none",
+    "axes.axisbelow": True,
+    "grid.color": "#e8e8e8",
+    "grid.linewidth": 0.6,
     "xtick.color": "#555555",
     "ytick.color": "#555555",
-    "axes.grid": True,
-    "grid.color": "#e6e6e6",
-    "grid.linewidth": 0.6,
+    "legend.frameon": False,
+    "legend.borderaxespad": 0.2,
+    "lines.solid_joinstyle": "round",
+    "path.simplify": True,
+    "path.simplify_threshold": 0.3,
     "svg.fonttype": "none",
     "svg.hashsalt": "romanesco",
-    "path.simplify": True,
-    "legend.frameon": False,
+    "text.parse_math": False,  # a `$` in a name is a dollar
 }
-POINTS = 400  # at most so many points of a training curve are drawn
+DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.5)))  # when the colors are used up
+POINTS = 300  # at most so many points of a curve are drawn
+LEAST = 1e-9  # what a logarithmic axis shows for 0
 
-Series = tuple[np.ndarray, np.ndarray]  # steps [T], values [S T]
+Curves = tuple[np.ndarray, np.ndarray]  # steps [T], values [S T], NaN before a seed's first value and after its last
+Reader = Callable[[Row], float | None]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One set of axes: named curves, and how to show them."""
+
+    title: str
+    curves: Sequence[tuple[str, Curves]]
+    line: float | None = None  # dashed: a threshold or a limit
+    log: bool = False
+    percent: bool = False
+    limits: tuple[float, float] | None = None
 
 
 def thousands(x: float, _: Any = None) -> str:
-    """50k, 1.5M."""
+    """50k, 1.5M: a number to three digits."""
     for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if abs(x) >= size:
-            return f"{x / size:g}{letter}"
-    return f"{x:g}"
+        if abs(x) >= 0.9995 * size:
+            return f"{x / size:.3g}{letter}"
+    return f"{x:.3g}"
 
 
-def series(run: Run, key: str | Callable[[dict], float | None], *, source: str = "metrics") -> Series | None:
-    """One quantity over steps, for all seeds -> steps [T] that every seed has, values [S T]; NaN where it is null."""
-    read = key if callable(key) else lambda row: row.get(key)
-    tables = []
-    for seed in run.seeds:
-        rows = run.metrics(seed) if source == "metrics" else run.evals(seed)
-        points = {r["step"]: read(r) for r in rows}
-        if points:
-            tables.append(points)
+def mean_of(key: str) -> Reader:
+    """Mean over the episodes of an evaluation of one of its lists, `return` or `success`; None without any."""
+
+    def read(row: Row) -> float | None:
+        values = [x for x in row.get(key) or [] if x is not None]
+        return float(np.mean(values)) if values else None
+
+    return read
+
+
+def curves_of(run: Run, read: Reader, *, source: str = "metrics", points: int = POINTS) -> Curves | None:
+    """One quantity over steps, for all seeds that have it, on common steps; None if no seed has.
+
+    Between two values of a seed it is interpolated: nulls (no episode ended) are gaps that a line bridges.
+    """
+    rows = [run.metrics(seed) if source == "metrics" else run.evals(seed, run.mode) for seed in run.seeds]
+    known = [[(row["step"], x) for row in found if isinstance(x := read(row), (int, float))] for found in rows]
+    tables = [np.array(seed, float).T for seed in known if seed]
     if not tables:
         return None
-    steps = sorted(set.intersection(*(set(t) for t in tables)))
-    values = np.array([[np.nan if t[s] is None else t[s] for s in steps] for t in tables], float)
-    if not steps or np.isnan(values).all():
-        return None
-    keep = ~np.isnan(values).any(0)
-    steps, values = np.array(steps)[keep], values[:, keep]
-    stride = max(1, len(steps) // POINTS)
-    return (steps[::stride], values[:, ::stride]) if len(steps) else None
+    steps = np.unique(np.concatenate([steps for steps, _ in tables]))
+    steps = steps[np.unique(np.linspace(0, len(steps) - 1, min(len(steps), points)).round().astype(int))]
+    return steps, np.array([np.interp(steps, *table, left=np.nan, right=np.nan) for table in tables])
 
 
-def mean_return(row: dict) -> float | None:
-    values = [x for x in row.get("return", []) if x is not None]
-    return float(np.mean(values)) if values else None
+def _pen(i: int) -> dict[str, Any]:
+    return {"color": COLORS[i % len(COLORS)], "linestyle": DASHES[i // len(COLORS) % len(DASHES)], "linewidth": 1.8}
 
 
-def mean_success(row: dict) -> float | None:
-    values = [x for x in row.get("success", []) if x is not None]
-    return float(np.mean(values)) if values else None
+def _draw(axes: Any, panel: Panel) -> None:
+    from matplotlib.ticker import FuncFormatter, NullFormatter, PercentFormatter
 
-
-def _draw(axes: Any, found: Sequence[tuple[str, Series]], *, threshold: float | None = None, log: bool = False) -> None:
-    from matplotlib.ticker import FuncFormatter
-
-    for i, (label, (steps, values)) in enumerate(found):
+    for i, (_, (steps, values)) in enumerate(panel.curves):
         color = COLORS[i % len(COLORS)]
+        values = np.maximum(values, LEAST) if panel.log else values
         middle, low, high = band(values)
         if len(values) > 1:
             axes.fill_between(steps, low, high, color=color, alpha=0.18, linewidth=0)
-            for one in values:
-                axes.plot(steps, one, color=color, alpha=0.25, linewidth=0.6)
-        axes.plot(steps, middle, color=color, linewidth=1.8, label=label, marker="o" if len(steps) < 3 else None, ms=4)
-    if threshold is not None:
-        axes.axhline(threshold, color="#777777", linewidth=0.9, linestyle=(0, (4, 3)))
-    if log:
+            axes.plot(steps, values.T, color=color, alpha=0.3, linewidth=0.6)
+        dots = {"marker": "o", "markersize": 2.5} if len(steps) <= 30 else {}
+        axes.plot(steps, middle, **_pen(i), **dots)
+    if panel.line is not None:
+        axes.axhline(panel.line, color=SOFT, linewidth=1, linestyle=(0, (4, 3)), zorder=1.5)
+    if panel.log:
         axes.set_yscale("log")
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:.0e}".replace("e-0", "e-")))
+        axes.yaxis.set_minor_formatter(NullFormatter())
+    if panel.percent:
+        axes.yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
+    if panel.limits:
+        axes.set_ylim(*panel.limits)
     axes.xaxis.set_major_formatter(FuncFormatter(thousands))
+    axes.set_title(panel.title)
 
 
 def picture(
-    panels: Sequence[tuple[str, Sequence[tuple[str, Series]], dict]], *, columns: int = 1, legend: bool = False
+    panels: Sequence[Panel], *, width: float = 9.0, height: float = 3.2, columns: int = 1, legend: bool = True
 ) -> str:
-    """Panels (title, [(label, series)], options of a panel) side by side -> SVG text."""
+    """Panels in rows -> SVG text of `width` inches, `height` a row; a `legend` above where there are several curves."""
     import matplotlib as mpl
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
     rows = -(-len(panels) // columns)
+    names = {label: i for panel in panels for i, (label, _) in enumerate(panel.curves)}
+    above = 0.3 * -(-len(names) // (across := max(1, int(width // 2.5)))) if legend and len(names) > 1 else 0.0
+    tall = rows * height + above
+    out = io.StringIO()
     with mpl.rc_context(STYLE):
-        height = 3.2 if columns == 1 else 1.9
-        figure = Figure(figsize=(9.0, height * rows), layout="constrained")
-        FigureCanvasSVG(figure)
+        figure = Figure(figsize=(width, tall))
         grid = figure.subplots(rows, columns, squeeze=False).ravel()
-        for axes, (title, found, options) in zip(grid, panels, strict=False):
-            _draw(axes, found, **options)
-            axes.set_title(title)
+        for i, (axes, panel) in enumerate(zip(grid, panels, strict=False)):
+            _draw(axes, panel)
+            if i + columns >= len(panels):
+                axes.set_xlabel("environment steps of a seed")
         for axes in grid[len(panels) :]:
             axes.set_visible(False)
-        for axes in grid[max(0, len(panels) - columns) : len(panels)]:
-            axes.set_xlabel("environment steps of a seed")
-        if legend:
-            grid[0].legend(loc="best", fontsize=8)
-        out = io.StringIO()
-        figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
-    text = out.getvalue()
-    return text[text.index("<svg") :]
+        if above:
+            lines = [Line2D([], [], **_pen(i)) for i in names.values()]
+            figure.legend(lines, [*names], loc="upper left", ncols=across)
+        figure.subplots_adjust(  # by hand: an automatic layout takes as long as all the drawing
+            0.62 / width, 0.48 / tall, 1 - 0.1 / width, 1 - (0.28 + above) / tall, wspace=0.36, hspace=0.55
+        )
+        FigureCanvasSVG(figure).print_svg(out, metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    return _slim(out.getvalue(), ", ".join(panel.title for panel in panels))
+
+
+def _slim(svg: str, title: str) -> str:
+    """The <svg> element alone, with a name for screen readers, and coordinates to a tenth of a unit."""
+    svg = re.sub(r' d="[^"]*"', lambda found: re.sub(r"(\.\d)\d+", r"\1", found[0]), svg[svg.index("<svg") :])
+    return svg.replace("<svg", f'<svg role="img" aria-label="{html.escape(title)}"', 1)

@@ -2,51 +2,52 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 import time
+from collections import defaultdict
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 CONFIG = "config.yaml"
+Row = dict[str, Any]
 
 
-def read_rows(path: Path) -> tuple[list[dict[str, Any]], list[str]]:
-    """The whole rows of a file of JSON lines -> rows, warnings.
+def read_rows(path: Path) -> tuple[list[Row], list[str]]:
+    """The whole rows of a file of JSON lines -> rows, warnings. A file that is not there has none.
 
     A last line that is half written waits for its rest, silently. A damaged line (power loss leaves NUL bytes) is
-    skipped, with a warning that names file and line.
+    skipped, with a warning that names file and line, counted from 1.
     """
     if not path.exists():
         return [], []
     rows, warnings = [], []
     lines = path.read_bytes().split(b"\n")
     for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except ValueError:
-            row = None
-        if isinstance(row, dict):
+        row = _object(line)
+        if row is not None:
             rows.append(row)
-        elif number < len(lines):
+        elif line.strip() and not (number == len(lines) and line.startswith(b"{")):
             warnings.append(f"{path.name} line {number} is damaged and skipped")
     return rows, warnings
 
 
-def _json(path: Path) -> dict[str, Any] | None:
+def _object(text: bytes) -> Row | None:
+    """A JSON object; None for everything else."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        value = json.loads(text)
+    except (ValueError, RecursionError):
         return None
+    return value if isinstance(value, dict) else None
 
 
-def _alive(pid: int) -> bool:
+def _alive(pid: Any) -> bool:
+    if not isinstance(pid, int) or not 0 < pid < 2**31:
+        return False
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -57,43 +58,69 @@ def _alive(pid: int) -> bool:
 
 
 class Run:
-    """One run folder. What is missing is None or empty: a run may have just begun."""
+    """One run folder, read when asked and then kept. What is missing is None or empty: a run may have just begun."""
 
     def __init__(self, path: str | Path):
         self.path = Path(path)
+        self._broken: list[str] = []
 
-    @functools.cached_property
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r})"
+
+    def _json(self, name: str) -> Row | None:
+        path = self.path / name
+        if not path.is_file():
+            return None
+        value = _object(path.read_bytes())
+        if value is None:
+            self._broken.append(f"{name} is damaged")
+        return value
+
+    def _text(self, name: str) -> str:
+        path = self.path / name
+        return path.read_text(encoding="utf-8-sig", errors="replace").strip() if path.is_file() else ""
+
+    @cached_property
+    def config_text(self) -> str:
+        """config.yaml as it stands."""
+        return self._text(CONFIG)
+
+    @cached_property
     def config(self) -> dict[str, Any]:
-        return yaml.safe_load((self.path / CONFIG).read_text(encoding="utf-8-sig"))
+        try:
+            value = yaml.safe_load(self.config_text)
+        except yaml.YAMLError:
+            value = None
+        if not isinstance(value, dict):
+            self._broken.append(f"{CONFIG} is {'damaged' if self.config_text else 'empty or missing'}")
+            return {}
+        return value
 
-    @functools.cached_property
-    def results(self) -> dict[str, Any] | None:
-        return _json(self.path / "results.json")
+    @cached_property
+    def results(self) -> Row | None:
+        return self._json("results.json")
 
-    @functools.cached_property
-    def model(self) -> dict[str, Any]:
-        return _json(self.path / "model.json") or {}
+    @cached_property
+    def model(self) -> Row:
+        return self._json("model.json") or {}
 
-    @functools.cached_property
-    def version(self) -> dict[str, Any]:
-        return _json(self.path / "version.json") or {}
+    @cached_property
+    def version(self) -> Row:
+        return self._json("version.json") or {}
 
-    @functools.cached_property
+    @cached_property
     def command(self) -> str:
-        path = self.path / "command.txt"
-        return path.read_text(encoding="utf-8").strip() if path.exists() else ""
+        return self._text("command.txt")
 
-    @functools.cached_property
-    def _status(self) -> dict[str, Any]:
-        return _json(self.path / "status.json") or {}
+    @cached_property
+    def _status(self) -> Row:
+        return self._json("status.json") or {}
 
     @property
     def status(self) -> str:
-        """running, finished, interrupted, failed; crashed if it says running but its process is gone."""
-        said = self._status.get("status", "unknown")
-        if said == "running" and not _alive(self._status.get("pid", 0)):
-            return "crashed"
-        return said
+        """running, finished, interrupted or failed; crashed if it says running but its process is gone."""
+        said = str(self._status.get("status", "unknown"))
+        return "crashed" if said == "running" and not _alive(self._status.get("pid")) else said
 
     @property
     def error(self) -> str | None:
@@ -101,45 +128,54 @@ class Run:
 
     @property
     def steps(self) -> int:
-        return int(self._status.get("steps", 0))
-
-    @functools.cached_property
-    def _metrics(self) -> tuple[list[dict[str, Any]], list[str]]:
-        return read_rows(self.path / "metrics.jsonl")
-
-    @functools.cached_property
-    def _evals(self) -> tuple[list[dict[str, Any]], list[str]]:
-        return read_rows(self.path / "evals.jsonl")
+        return int(self._status.get("steps") or 0)
 
     @property
-    def damage(self) -> list[str]:
-        return [f"{self.path}: {text}" for text in (*self._metrics[1], *self._evals[1])]
+    def total(self) -> int | None:
+        return self.config.get("total_steps")
+
+    @cached_property
+    def _metrics(self) -> tuple[dict[int, list[Row]], list[str]]:
+        rows, warnings = read_rows(self.path / "metrics.jsonl")
+        return _by_seed(rows), warnings
+
+    @cached_property
+    def _evals(self) -> tuple[dict[int, list[Row]], list[str]]:
+        rows, warnings = read_rows(self.path / "evals.jsonl")
+        return _by_seed(rows), warnings
 
     @property
     def warnings(self) -> list[str]:
-        """What a reader should know before trusting the numbers."""
-        return self.damage
+        """What of the folder cannot be read, each once."""
+        damaged = [*self._metrics[1], *self._evals[1]]
+        _ = self.config, self.results, self.model, self.version, self._status
+        return [f"{self.name}: {text}" for text in (*damaged, *self._broken)]
 
-    @functools.cached_property
+    @cached_property
     def seeds(self) -> list[int]:
-        first = self.config.get("seed", 0)
-        return list(range(first, first + self.config.get("seeds", 1)))
+        first = self.config.get("seed") or 0
+        return list(range(first, first + (self.config.get("seeds") or 1)))
 
-    def metrics(self, seed: int) -> list[dict[str, Any]]:
-        return sorted((r for r in self._metrics[0] if r.get("seed") == seed), key=lambda r: r["step"])
+    @property
+    def mode(self) -> str:
+        """How actions were chosen in the evaluations along the way."""
+        return str((self.config.get("eval") or {}).get("mode") or "greedy")
 
-    def evals(self, seed: int) -> list[dict[str, Any]]:
-        """Evaluations of one seed by step; of two at one step the later line counts."""
-        rows = {r["step"]: r for r in self._evals[0] if r.get("seed") == seed}
-        return [rows[step] for step in sorted(rows)]
+    def metrics(self, seed: int) -> list[Row]:
+        """Training rows of one seed by step; of two at one step the later line counts."""
+        return self._metrics[0].get(seed, [])
+
+    def evals(self, seed: int, mode: str | None = None) -> list[Row]:
+        """Evaluations of one seed by step, of all modes or of one; of two alike the later line counts."""
+        return [row for row in self._evals[0].get(seed, []) if mode in (None, row.get("mode"))]
 
     @property
     def task(self) -> str:
-        return self.path.resolve().parent.parent.name
+        return str((self.results or {}).get("task") or self.path.resolve().parent.parent.name)
 
     @property
     def agent(self) -> str:
-        return self.path.resolve().parent.name
+        return str((self.results or {}).get("agent") or self.path.resolve().parent.name)
 
     @property
     def label(self) -> str:
@@ -153,22 +189,45 @@ class Run:
     def threshold(self) -> float | None:
         return (self.results or {}).get("threshold")
 
+    @property
+    def last_returns(self) -> list[float]:
+        """The latest training return of each seed that has finished an episode."""
+        key = "rollout/ep_rew_mean"
+        known = [[r[key] for r in self.metrics(seed) if r.get(key) is not None] for seed in self.seeds]
+        return [values[-1] for values in known if values]
+
     def summary(self) -> dict[str, Any]:
-        """A row of `romanesco runs`."""
-        rows = [r for seed in self.seeds for r in self.metrics(seed)[-1:]]
-        returns = [r["rollout/ep_rew_mean"] for r in rows if r.get("rollout/ep_rew_mean") is not None]
+        """A row of `romanesco runs`. `last_return` is the mean over seeds of the last training return."""
+        last = self.last_returns
         return {
             "name": f"{self.label}/{self.name}",
             "status": self.status,
             "steps": self.steps,
-            "total": self.config.get("total_steps"),
-            "last_return": sum(returns) / len(returns) if returns else None,
-            "age_s": max(0.0, time.time() - (self.path / CONFIG).stat().st_mtime),
+            "total": self.total,
+            "last_return": sum(last) / len(last) if last else None,
+            "age_s": max(0.0, time.time() - _begun(self.path)),
         }
 
 
+def _by_seed(rows: list[Row]) -> dict[int, list[Row]]:
+    """Rows of each seed, by step and mode; rows without a seed and a step are nobody's."""
+    found: dict[int, dict[tuple[int, str], Row]] = defaultdict(dict)
+    for row in rows:
+        seed, step = row.get("seed"), row.get("step")
+        if isinstance(seed, int) and isinstance(step, int):
+            found[seed][step, str(row.get("mode"))] = row
+    return {seed: [table[at] for at in sorted(table)] for seed, table in found.items()}
+
+
+def _begun(path: Path) -> float:
+    try:
+        return (path / CONFIG).stat().st_mtime
+    except OSError:  # moved away meanwhile
+        return time.time()
+
+
 def runs_under(root: str | Path) -> list[Run]:
-    """Every run below a folder, newest last."""
+    """Every run at or below a folder, wherever it lies, newest last. A run's own folders are not searched."""
 
     def walk(folder: Path) -> Iterator[Path]:
         for here, inner, files in os.walk(folder):
@@ -176,4 +235,4 @@ def runs_under(root: str | Path) -> list[Run]:
                 inner.clear()
                 yield Path(here)
 
-    return [Run(path) for path in sorted(walk(Path(root)), key=lambda p: (p / CONFIG).stat().st_mtime)]
+    return [Run(path) for path in sorted(walk(Path(root)), key=lambda path: (_begun(path), path))]

@@ -18,6 +18,14 @@ def _channels_last(shape: tuple[int, ...]) -> bool:
     return len(shape) == 3 and (shape[-1] <= shape[0] or shape[0] >= LEAST)
 
 
+def planes(image: Array) -> Float[Array, "C H W"]:
+    """An image or a stack of them with all channels in front."""
+    if image.ndim == 4:
+        k, h, w, c = image.shape
+        return jnp.transpose(image, (0, 3, 1, 2)).reshape(k * c, h, w)
+    return jnp.transpose(image, (2, 0, 1)) if _channels_last(image.shape) else image
+
+
 class Cnn(eqx.Module):
     """Three convolutions 32x8/4, 64x4/2, 64x3/1, VALID, relu, then a dense layer (Mnih et al., 2015).
 
@@ -33,7 +41,7 @@ class Cnn(eqx.Module):
         if not isinstance(space, Box) or len(space.shape) not in (3, 4):
             raise BadInput(f"encoder=cnn reads images, not {describe(space)}; use encoder=linear or mlp")
         self.space = space
-        c, h, w = jax.eval_shape(self._planes, jax.ShapeDtypeStruct(space.shape, space.dtype)).shape
+        c, h, w = jax.eval_shape(planes, jax.ShapeDtypeStruct(space.shape, space.dtype)).shape
         if min(h, w) < LEAST:
             raise BadInput(
                 f"encoder=cnn: image {space.shape} is smaller than {LEAST} x {LEAST}; use encoder=linear or mlp"
@@ -46,15 +54,8 @@ class Cnn(eqx.Module):
         self.kernels = tuple(kernels)
         self.layer = orthogonal(c * h * w, width, key=keys[-1])
 
-    def _planes(self, image: Array) -> Float[Array, "C H W"]:
-        x = image.astype(jnp.float32) / (255 if self.space.dtype == np.uint8 else 1)  # type: ignore[union-attr]
-        if x.ndim == 4:
-            k, h, w, c = x.shape
-            return jnp.transpose(x, (0, 3, 1, 2)).reshape(k * c, h, w)
-        return jnp.transpose(x, (2, 0, 1)) if _channels_last(x.shape) else x
-
     def __call__(self, obs: Array) -> Float[Array, "D"]:
-        x = self._planes(obs)
+        x = planes(obs) / (255 if self.space.dtype == np.uint8 else 1)  # type: ignore[union-attr]
         for kernel in self.kernels:
             x = jax.nn.relu(kernel(x))
         return jax.nn.relu(dense(self.layer, x.ravel()))

@@ -1,0 +1,140 @@
+"""What runs come to, in sentences: where they ended, how they stand to each other, how far to trust that."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from romanesco.study.curves import mean_of, thousands
+from romanesco.study.runs import Run
+from romanesco.study.stats import interval, iqm
+
+OFF_POLICY = 1e-4  # above it, acting and replay disagree
+CHANCE = 0.1  # a success rate this close to one half is called chance in a T-Maze
+ENOUGH = 10  # seeds
+FEW = (
+    "{seeds}: fewer than 10, so an interval is narrower than it should be. With 95 % confidence the least and the "
+    "greatest of n runs enclose only 34 % (n = 5), 61 % (10) or 78 % (20) of all runs."
+)
+
+
+def number(x: float) -> str:
+    return f"{x:.4g}"
+
+
+def percent(x: float) -> str:
+    return f"{100 * x:.3g} %"
+
+
+def plural(n: int, word: str) -> str:
+    return f"{n} {word}{'' if n == 1 else 's'}"
+
+
+def span(values: Sequence[float], form: Any = number) -> str:
+    """IQM, and its interval where there are two seeds or more; empty without a value."""
+    if not values:
+        return ""
+    around = interval(values)
+    bounds = [form(x).removesuffix(" %") for x in around or ()]
+    return f"{form(iqm(values))} [{', '.join(bounds)}]" if bounds else form(iqm(values))
+
+
+def seed_results(run: Run) -> list[dict[str, Any]]:
+    return [s for s in (run.results or {}).get("seeds") or [] if isinstance(s, dict)]
+
+
+def finals(run: Run, field: str = "mean") -> list[float]:
+    """Final greedy means, or success rates, of the seeds; while a run goes on, those of their latest evaluations."""
+    if run.status != "running" and (ended := [s["greedy"] for s in seed_results(run) if s.get("greedy")]):
+        return [score[field] for score in ended if score.get(field) is not None]
+    read = mean_of("return" if field == "mean" else field)
+    last = [read(rows[-1]) for seed in run.seeds if (rows := run.evals(seed, run.mode))]
+    return [x for x in last if x is not None]
+
+
+def at_chance(run: Run) -> bool:
+    """Whether a T-Maze agent ends as one that guesses."""
+    success = finals(run, "success")
+    maze = (run.config.get("env") or {}).get("name") == "tmaze"
+    return maze and bool(success) and abs(iqm(success) - 0.5) <= CHANCE
+
+
+def _score(run: Run) -> str:
+    """IQM return 2.1 [2, 2.2] (success 100 %) over 6 seeds."""
+    returns, success = finals(run), finals(run, "success")
+    rate = f" (success {percent(iqm(success))}{', which is chance' if at_chance(run) else ''})" if success else ""
+    return f"IQM return {span(returns)}{rate} over {plural(len(returns), 'seed')}"
+
+
+def _solved(run: Run) -> str:
+    if run.threshold is None:
+        return ""
+    found = [s["steps_to_threshold"] for s in seed_results(run) if s.get("steps_to_threshold") is not None]
+    when = f", the first after {thousands(min(found))} steps" if found else ""
+    return f"; {len(found)} of {len(run.seeds)} reached the threshold of {number(run.threshold)}{when}"
+
+
+def _training(run: Run) -> str:
+    """What is known of a run without evaluations."""
+    off = (run.config.get("eval") or {}).get("every") == 0
+    said = "evaluation was off" if off else "no evaluation yet"
+    last = run.last_returns
+    return f"{said}; latest training return {span(last)} over {plural(len(last), 'seed')}" if last else said
+
+
+def verdict(run: Run, label: str) -> str:
+    """One sentence about a run."""
+    if run.status == "finished" and finals(run):
+        return f"{label}: {_score(run)} after {thousands(run.steps)} steps{_solved(run)}."
+    of = f" of {thousands(run.total)}" if run.total and run.status != "finished" else ""
+    known = f"latest evaluation: {_score(run)}" if finals(run) else _training(run)
+    return f"{label}: {run.status} at {thousands(run.steps)}{of} steps; {known}."
+
+
+def _listed(said: Sequence[str]) -> str:
+    return said[0] if len(said) == 1 else f"{', '.join(said[:-1])} and {said[-1]}"
+
+
+def comparison(runs: Sequence[Run], labels: Sequence[str]) -> str:
+    """How several runs stand to each other, by success where all have it, else by return. It tests nothing."""
+    if len({run.task for run in runs}) > 1:
+        return f"These runs are of {len({run.task for run in runs})} tasks, so their returns are not compared."
+    judged = [(run, label) for run, label in zip(runs, labels, strict=True) if finals(run)]
+    if len(judged) < 2:
+        return "There is nothing to compare yet: fewer than two of these runs have been evaluated."
+    field = "success" if all(finals(run, "success") for run, _ in judged) else "mean"
+    judged.sort(key=lambda pair: -iqm(finals(pair[0], field)))
+    form = percent if field == "success" else number
+    verbs = ("succeeds in", "in") if field == "success" else ("has an IQM return of", "of")
+    episodes = " of evaluation episodes" if field == "success" else ""
+    chance = lambda run: ", which stays at chance" if at_chance(run) else ""
+    said = [f"{label} {verbs[i > 0]} {form(iqm(finals(run, field)))}{'' if i else episodes}{chance(run)}"
+            for i, (run, label) in enumerate(judged)]  # fmt: skip
+    missing = [label for run, label in zip(runs, labels, strict=True) if not finals(run)]
+    tail = f"; {_listed(missing)} {'has' if len(missing) == 1 else 'have'} no evaluation yet" if missing else ""
+    unequal = " Their steps differ." if len({run.steps for run in runs}) > 1 else ""
+    return f"{_listed(said)}{tail}.{unequal} No difference is tested here."
+
+
+def largest_off_policy(run: Run, seed: int | None = None) -> float | None:
+    seeds = run.seeds if seed is None else [seed]
+    found = [r["train/off_policy"] for s in seeds for r in run.metrics(s) if r.get("train/off_policy") is not None]
+    return max(found, default=None)
+
+
+def warnings(run: Run) -> list[str]:
+    """What limits how far the numbers can be trusted."""
+    n = len(run.seeds)
+    said = [f"The run is {run.status}" + (f": {run.error}" if run.error else ".")] if run.status != "finished" else []
+    frozen = [s for s in seed_results(run) if s.get("frozen_at") is not None]
+    for s in frozen:
+        where = f"Seed {s['seed']} was frozen at step {s['frozen_at']:,} by numbers that are not finite"
+        said.append(f"{where}; it is left out, so n is {n - len(frozen)}.")
+    off = largest_off_policy(run)
+    if off is not None and off > OFF_POLICY:
+        said.append(f"off_policy reached {off:.1e}: acting and replay disagree (limit {OFF_POLICY:.0e}).")
+    rows = [row for seed in run.seeds for row in run.metrics(seed)]
+    if rows and all(row.get("rollout/ep_rew_mean") is None for row in rows):
+        said.append("No training episode has finished yet, so there is no training return.")
+    said += [f"{text}." for text in run.warnings]
+    return said + ([FEW.format(seeds=plural(n, "seed"))] if n < ENOUGH else [])
