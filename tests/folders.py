@@ -37,14 +37,16 @@ def evals(seeds: int = 2, *, success: float = 1.0) -> list[dict]:
     ]  # fmt: skip
 
 
-def results(seeds: int = 2, *, success: float = 1.0, threshold: float | None = None, task: str = "maze") -> dict:
+def results(
+    seeds: int = 2, *, success: float = 1.0, threshold: float | None = None, task: str = "maze", agent: str = "gru"
+) -> dict:
     def one(seed: int) -> dict:
         score = {"mean": 4.0 + seed, "episodes": 100, "success": success}
         solved = 2000 if threshold is not None and seed else None
         return {"seed": seed, "greedy": score, "sampled": {**score, "mean": 3.5}, "absolute": score, "best_step": 4000,
                 "steps_to_threshold": solved, "frozen_at": None}  # fmt: skip
 
-    return {"task": task, "agent": "gru", "steps": 4000, "seeds": [one(s) for s in range(seeds)], "iqm": 4.5,
+    return {"task": task, "agent": agent, "steps": 4000, "seeds": [one(s) for s in range(seeds)], "iqm": 4.5,
             "interval": [4, 5], "threshold": threshold, "budget": 4000, "version": 1}  # fmt: skip
 
 

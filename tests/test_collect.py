@@ -31,7 +31,7 @@ def test_tally_counts_each_end_once_and_sums_its_metrics():
     env, agent = case("tmaze", "none")
     play = jax.jit(collect, static_argnums=4)
     streams = start(jax.random.key(0), env, agent, 8)
-    after, rollout, tally = play(jax.random.key(1), env, agent, streams, 20)
+    _, rollout, tally = play(jax.random.key(1), env, agent, streams, 20)
     steps = jax.tree.map(np.asarray, rollout.steps)
     returns, lengths, total, count = [], [], np.zeros(8), np.zeros(8)
     for t in range(1, 21):
@@ -44,7 +44,7 @@ def test_tally_counts_each_end_once_and_sums_its_metrics():
 
 
 def test_a_world_with_its_own_success_keeps_it():
-    env, agent = case("tmaze", "none")
+    env, _ = case("tmaze", "none")
     state, _ = env.reset(jax.random.key(0))
     assert env.threshold is None and "success" in scores(env, state)
 

@@ -109,7 +109,7 @@ def test_an_epoch_deals_every_stream_into_one_minibatch(groups, minibatches):
     order = ppo.deal(jax.random.key(0), 8, ppo.Hyper(minibatches=minibatches, shuffle_groups=groups))
     parts = [ppo.part_of(rollout, rollout.log_prob, o)[0] for o in order]
     streams = [part.steps.obs[0, :, 1].astype(int).tolist() for part in parts]
-    assert sorted(sum(streams, [])) == list(range(8))
+    assert sorted(np.concatenate(streams)) == list(range(8))
     blocks = [np.bincount(np.array(s) // (8 // groups), minlength=groups) for s in streams]
     assert np.all(np.array(blocks) == 8 // groups // minibatches), "minibatch m holds part m of every block"
 
@@ -265,7 +265,7 @@ def sick():
 
 
 def test_a_nan_stops_a_seed_at_the_last_good_state(sick):
-    told, state = sick
+    _, state = sick
     well = setup(Episodes(Poisoned(jnp.int32(-1))))
     want, _ = run(well, begin(well), 0, 2)
     assert state.failed == 2 and want.failed == -1
@@ -280,7 +280,7 @@ def test_first_bad_names_the_reward(sick):
 
 
 def test_first_bad_of_a_healthy_update_is_none(sick):
-    told, state = sick
+    _, state = sick
     well = dataclasses.replace(told, env=Episodes(Poisoned(jnp.int32(-1))))
     assert train.first_bad(KEY, state, well, 2, ROOM) is None
 

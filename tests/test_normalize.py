@@ -102,7 +102,7 @@ def test_returns_run_on_from_rollout_to_rollout(learned):
 def test_rewards_are_scaled_by_the_deviation_of_returns_without_first_steps(learned):
     normalizer, rollouts, _ = learned
     every, counts = slow_returns(rollouts)
-    assert 0 < (~counts).sum(), "some steps must be left out"
+    assert (~counts).sum() > 0, "some steps must be left out"
     assert normalizer.reward.count == counts.sum()
     want = np.asarray(rollouts[0].steps.reward) / np.sqrt(every[counts].var() + 1e-8)
     np.testing.assert_allclose(normalizer.scaled(rollouts[0]).steps.reward, want, rtol=1e-4)
@@ -118,7 +118,7 @@ def test_what_is_not_asked_for_is_not_normalized(kinds):
 
 
 def test_statistics_are_frozen_so_that_replay_is_acting():
-    """Three rollouts, the normalizer refreshed in between: each is replayed with ratio 1, and `update` leaves it alone."""
+    """Three rollouts, the normalizer refreshed in between: each replays with ratio 1; `update` leaves it alone."""
     env, agent = case("tmaze", "gru")
     opt, hp = ppo.optimizer(), ppo.Hyper(epochs=1, minibatches=1)
     learner = ppo.init(agent, opt, Normalizer.of(env.observation_space, obs=True, reward=True))

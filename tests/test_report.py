@@ -1,164 +1,235 @@
-"""The report: one page that says what happened, fetches nothing, and shows every foreign text as text."""
+"""A report is one page that stands alone, says what it must, and can be written of any run."""
 
-import json
-import os
+import html.parser
 import re
+import time
 import xml.etree.ElementTree as ET
-from html.parser import HTMLParser
 
+import numpy as np
 import pytest
+from folders import evals, results, rows, write_run
 
 from romanesco.core.errors import BadInput
+from romanesco.study.curves import Panel, curves_of, mean_of, picture, thousands
 from romanesco.study.report import report
 from romanesco.study.runs import Run
+from romanesco.study.verdict import comparison, verdict, warnings
 
-EVIL = '<img src="http://x.example/a" onerror=alert(1)> $x$ </script>'
-
-
-def make(path, *, seeds=3, returns=450.0, threshold=475.0, episodes=True, success=None, status="finished", **config):
-    """A run folder as training leaves it."""
-    path.mkdir(parents=True)
-    settings = {"preset": "cartpole/mlp", "seed": 0, "seeds": seeds, "total_steps": 400, "env": {"name": "cartpole"}}
-    (path / "config.yaml").write_text(json.dumps(settings | config))
-    (path / "command.txt").write_text("romanesco train cartpole/mlp\n")
-    (path / "version.json").write_text(
-        json.dumps({"version": 1, "romanesco": "0.1.0", "python": "3.11", "device": "cpu"})
-    )
-    ended = {"version": 1, "status": status, "pid": os.getpid(), "heartbeat": 4, "steps": 400, "error": None}
-    (path / "status.json").write_text(json.dumps(ended))
-    with open(path / "metrics.jsonl", "w") as metrics, open(path / "evals.jsonl", "w") as evals:
-        for step in range(0, 401, 100):
-            for seed in range(seeds):
-                mean = step + seed if episodes else None
-                row = {"step": step, "seed": seed, "time": step / 9, "rollout/ep_rew_mean": mean, "train/entropy": 0.5}
-                metrics.write(json.dumps(row | {"train/off_policy": 1e-7}) + "\n")
-                row = {"seed": seed, "step": step, "mode": "greedy", "return": [returns * step / 400 + seed] * 2}
-                evals.write(json.dumps(row | {"length": [9, 9], "success": [success] * 2, "env_seed": [1, 2]}) + "\n")
-    score = {"mean": returns, "episodes": 100, "success": success}
-    each = {"greedy": score, "sampled": score, "absolute": None, "best_step": 400, "steps_to_threshold": None}
-    results = {"version": 1, "task": path.parent.parent.name, "agent": path.parent.name, "steps": 400, "budget": 400}
-    results |= {"seeds": [{"seed": i, "frozen_at": None, **each} for i in range(seeds)], "threshold": threshold}
-    (path / "results.json").write_text(json.dumps(results | {"iqm": returns, "interval": [returns, returns]}))
-    return Run(path)
+NASTY = "<img onerror=alert(1)>&\"'$x$"
 
 
-@pytest.fixture
-def root(tmp_path):
-    return tmp_path / "runs" / "cartpole"
+class Page(html.parser.HTMLParser):
+    """Tags, their attributes, and the text of a page."""
 
-
-class Page(HTMLParser):
-    """Tags with their attributes, and the text between them."""
-
-    def __init__(self, path):
+    def __init__(self, text: str):
         super().__init__()
-        self.tags, self.text, self.source = [], "", path.read_text()
-        self.feed(self.source)
+        self.tags: list[str] = []
+        self.attributes: dict[str, list[str]] = {}
+        self.text = ""
+        self.feed(text)
 
     def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
+        self.tags.append(tag)
+        for name, value in attrs:
+            self.attributes.setdefault(name, []).append(value or "")
 
     def handle_data(self, data):
         self.text += data
 
 
-def test_one_run_is_a_page_and_figures_in_its_folder(root):
-    run = make(root / "mlp" / "R1", seeds=10)
-    path = report([run])
-    assert path == run.path / "report.html"
-    page = Page(path)
-    assert "cartpole/mlp: IQM return 450" in page.text and "10 seeds" in page.text and "475" in page.text
-    for figure in run.path.glob("figures/*.svg"):
-        ET.parse(figure)
-    assert len(list(run.path.glob("figures/*.svg"))) >= 2
-    assert path.stat().st_size < 400_000
+def written(*paths, to=None) -> Page:
+    return Page(report([Run(path) for path in paths], to).read_text(encoding="utf-8"))
 
 
-def test_the_page_fetches_nothing_and_runs_nothing(root):
-    page = Page(report([make(root / "mlp" / "R1")]))
-    assert not {"script", "img", "link", "iframe", "object"} & {tag for tag, _ in page.tags}
-    links = [v for _, attrs in page.tags for k, v in attrs.items() if k in ("src", "href", "xlink:href")]
-    assert all(link.startswith("#") for link in links)
-    assert not re.search(r"url\((?!#|[\"']?#)|@import", page.source)
+@pytest.fixture
+def run(tmp_path):
+    """Writes runs/maze/<agent>/a."""
+    return lambda agent="gru", **what: write_run(tmp_path / "runs" / "maze" / agent / "a", **what)
 
 
-@pytest.mark.parametrize("many", [False, True])
-def test_foreign_text_is_shown_as_text(root, tmp_path, many):
-    """In the run's name, agent, configuration, command, error and versions; also in figures and their legends."""
-    name = EVIL.replace("/", "-")
-    evil = make(root / f"{name} agent" / name, status="failed", note=EVIL)
-    (evil.path / "command.txt").write_text(EVIL)
-    (evil.path / "version.json").write_text(json.dumps({"romanesco": EVIL, "device": EVIL, "git": {"commit": EVIL}}))
-    (evil.path / "status.json").write_text(json.dumps({"status": "failed", "pid": 1, "steps": 1, "error": EVIL}))
-    runs = [evil, make(root / "mlp" / "R1")][: 1 + many]
-    page = Page(report(runs, to=tmp_path / "page.html"))
-    assert not {"img", "script"} & {tag for tag, _ in page.tags}
-    assert not [k for _, attrs in page.tags for k in attrs if k.startswith("on")]
-    assert EVIL in page.text and name in page.text
+def test_a_report_lies_in_its_run_with_its_figures(run):
+    path = run()
+    assert report([Run(path)]) == path / "report.html"
+    drawn = {file.stem for file in (path / "figures").iterdir()}
+    assert drawn == {"evaluation", "success", "training", "learning"}
+    for file in (path / "figures").iterdir():
+        assert ET.parse(file).getroot().tag == "{http://www.w3.org/2000/svg}svg"
 
 
-def test_the_page_names_what_limits_trust(root):
-    run = make(root / "mlp" / "R1", seeds=3)
-    lines = (run.path / "metrics.jsonl").read_bytes().splitlines(keepends=True)
-    lines[4] = b"\0" * 4096 + b"\n"
-    lines[6] = lines[6].replace(b"1e-07", b"0.02")
-    (run.path / "metrics.jsonl").write_bytes(b"".join(lines))
-    text = Page(report([Run(run.path)])).text
-    assert "fewer than 10" in text and "metrics.jsonl line 5" in text and "off_policy reached 2.0e-02" in text
-    assert "not for vehicles" in text
+def test_a_report_stands_alone(run):
+    page = written(run())
+    assert page.tags.count("svg") == 4
+    assert not {"script", "link", "img", "iframe", "object", "image"} & set(page.tags)
+    fetched = [x for name in ("src", "href", "xlink:href") for x in page.attributes.get(name, [])]
+    assert all(x.startswith("#") for x in fetched)
+    assert "@import" not in page.text
+    assert not re.search(r"url\((?!#)", page.text)
 
 
-def test_a_frozen_seed_is_named_and_left_out(root):
-    run = make(root / "mlp" / "R1", seeds=3)
-    results = json.loads((run.path / "results.json").read_text())
-    results["seeds"][1] |= {"greedy": None, "sampled": None, "frozen_at": 200}
-    (run.path / "results.json").write_text(json.dumps(results))
-    text = Page(report([Run(run.path)])).text
-    assert "Seed 1 was frozen at step 200" in text and "n is 2" in text and "over 2 seeds" in text
+def test_a_report_says_where_a_run_ended_and_how_it_was_made(run):
+    page = written(run(ended=results(threshold=4.0)))
+    assert "maze/gru: IQM return 4.5 [4, 5] (success 100 %) over 2 seeds after 4k steps" in page.text
+    assert "1 of 2 reached the threshold of 4, the first after 2k steps." in page.text
+    assert "romanesco train maze/gru" in page.text
+    assert "total_steps: 4000" in page.text
+    assert "not for vehicles, medical devices" in page.text
+    assert "never" in page.text  # seed 0 never reached the threshold
 
 
-def test_no_episode_yet_is_a_sentence_and_no_number(root):
-    text = Page(report([make(root / "mlp" / "R1", episodes=False)])).text
-    assert "No training episode has finished yet" in text and not re.search(r"\bnan\b", text, re.IGNORECASE)
+def test_every_string_of_a_run_is_escaped(tmp_path):
+    path = write_run(tmp_path / "runs" / f"task{NASTY.replace('/', '')}" / "gru" / NASTY, ended={})
+    (path / "config.yaml").write_text(f"seeds: 2\nname: '{NASTY.replace(chr(39), '')}</pre><script>'\n")
+    (path / "command.txt").write_text(f"romanesco train name={NASTY}</pre><script>alert(1)</script>")
+    (path / "version.json").write_text('{"romanesco": "<img onerror=1>", "device": "</main><script>"}')
+    other = write_run(tmp_path / "runs" / "maze" / "gru" / "b", ended=results(task="<script>"))
+    for page in (written(path), written(path, other, to=tmp_path / "both.html")):
+        assert not {"img", "script"} & set(page.tags)
+        assert "onerror" not in page.attributes
+        assert NASTY in page.text
 
 
-def test_a_run_that_has_just_begun_has_a_page(root):
-    folder = root / "mlp" / "R1"
-    folder.mkdir(parents=True)
-    (folder / "config.yaml").write_text("seed: 0\nseeds: 2\ntotal_steps: 100\n")
-    assert "no evaluation yet" in Page(report([Run(folder)])).text
+def test_few_seeds_are_warned_of_and_ten_are_not(run):
+    page = written(run())
+    assert "2 seeds: fewer than 10" in page.text
+    assert "34 % (n = 5), 61 % (10) or 78 % (20) of all runs" in page.text
+    assert "How far an interval can be trusted" in page.text
+    assert warnings(Run(run("lstm", seeds=10))) == []
 
 
-def test_one_seed_has_no_interval(root):
-    text = Page(report([make(root / "mlp" / "R1", seeds=1)])).text
-    assert "IQM return 450 over 1 seed" in text
+def test_disagreement_of_acting_and_replay_is_warned_of(run):
+    said = warnings(Run(run(metrics=rows(off_policy=3e-4))))
+    assert "off_policy reached 3.0e-04: acting and replay disagree (limit 1e-04)." in said
 
 
-def test_success_is_reported_where_the_task_has_it(root):
-    assert "success 100 %" in Page(report([make(root / "mlp" / "R1", success=1.0)])).text
+def test_damaged_lines_are_named(run):
+    path = run()
+    lines = (path / "metrics.jsonl").read_bytes().splitlines(keepends=True)
+    lines[4] = b"\0" * 64 + b"\n"
+    (path / "metrics.jsonl").write_bytes(b"".join(lines) + b'{"step": 45')
+    assert "metrics.jsonl line 5 is damaged and skipped" in written(path).text
 
 
-def test_several_runs_share_one_page_beside_their_root(root, tmp_path):
-    runs = [make(root / "mlp" / "R1"), make(root / "gru" / "R2", returns=490.0)]
-    path = report(runs)
+def test_a_frozen_seed_is_named_and_left_out(run):
+    ended = results(3)
+    ended["seeds"][1] |= {"greedy": None, "sampled": None, "absolute": None, "frozen_at": 2500}
+    page = written(run(seeds=3, status="failed", ended=ended))
+    assert "Seed 1 was frozen at step 2,500" in page.text
+    assert "n is 2" in page.text
+    assert "over 2 seeds" in page.text
+
+
+def test_without_a_finished_episode_it_says_so(run):
+    page = written(run(metrics=rows(episodes=False)))
+    assert "No training episode has finished yet" in page.text
+
+
+@pytest.mark.parametrize("status", ["running", "interrupted", "failed"])
+def test_a_run_without_results_shows_its_latest_evaluation(run, status):
+    page = written(run(status=status))
+    assert f"maze/gru: {status} at 4k of 4k steps; latest evaluation: IQM return 4.5" in page.text
+    assert "There is no final evaluation yet." in page.text
+
+
+def test_a_running_run_does_not_show_the_results_before_it_was_resumed(run):
+    old = results()
+    old["seeds"][0]["greedy"]["mean"] = old["seeds"][1]["greedy"]["mean"] = -7.0
+    assert "IQM return 4.5" in verdict(Run(run(status="running", ended=old)), "x")
+
+
+@pytest.mark.parametrize("env", ["tmaze", "cartpole"])
+def test_a_run_without_evaluations_shows_its_training(run, env):
+    page = written(run(env=env, evaluations=[], ended={**results(), "seeds": []}))
+    assert "no evaluation yet; latest training return 4.5 [4, 5] over 2 seeds." in page.text
+    assert page.tags.count("svg") == 2
+
+
+def test_a_run_that_has_just_begun_has_a_report(run):
+    page = written(run(status="running", metrics=[], evaluations=[]))
+    assert "There is nothing to draw yet." in page.text
+    assert "no evaluation yet." in page.text
+
+
+def test_one_row_is_enough_for_a_picture(run):
+    page = written(run(status="running", metrics=rows()[:1], evaluations=evals()[:1]))
+    assert page.tags.count("svg") == 4
+
+
+def test_half_of_the_mazes_solved_is_chance(run):
+    chance = Run(run("none", ended=results(success=0.45)))
+    able = Run(run("gru", ended=results(success=0.7)))
+    elsewhere = Run(run("mlp", env="cartpole", ended=results(success=0.45)))
+    assert "success 45 %, which is chance" in verdict(chance, "none")
+    assert "chance" not in verdict(able, "gru") + verdict(elsewhere, "mlp")
+    said = comparison([chance, able], ["none", "gru"])
+    assert said.startswith("gru succeeds in 70 % of evaluation episodes and none in 45 %, which stays at chance.")
+
+
+def test_runs_without_success_are_compared_by_return(run):
+    low, high = results(), results()
+    for s in (*low["seeds"], *high["seeds"]):
+        s["greedy"]["success"] = None
+    for s in low["seeds"]:
+        s["greedy"]["mean"] -= 10
+    runs = [Run(run("a", ended=low)), Run(run("b", ended=high))]
+    assert comparison(runs, ["a", "b"]).startswith("b has an IQM return of 4.5 and a of -5.5.")
+
+
+def test_runs_of_two_tasks_are_not_compared(run):
+    runs = [Run(run("a")), Run(run("b", ended=results(task="other")))]
+    assert "are not compared" in comparison(runs, ["a", "b"])
+
+
+def test_several_runs_share_a_page_beside_their_folder(run, tmp_path):
+    paths = [
+        run("gru"),
+        run("lstm", memory="lstm", ended=results(agent="lstm")),
+        run("none", status="running", evaluations=[]),
+    ]
+    path = report([Run(p) for p in paths])
     assert path.parent == tmp_path / "reports"
-    text = Page(path).text
-    assert "cartpole/gru has an IQM return of 490" in text and "cartpole/mlp of 450" in text
-    assert text.count("finished") >= 2 and "No difference is tested here" in text
-    assert not (runs[0].path / "report.html").exists()
+    assert report([Run(p) for p in paths]) != path
+    page = Page(path.read_text(encoding="utf-8"))
+    assert all(f"maze/{agent}" in page.text for agent in ("lstm", "none"))
+    assert "memory.name" in page.text  # of the settings that differ
+    assert "total_steps" not in page.text.partition("Settings that differ")[2].partition("Seeds")[0]
+    assert not (paths[0] / "report.html").exists()
 
 
-def test_two_reports_of_one_second_do_not_meet(root):
-    runs = [make(root / "mlp" / "R1"), make(root / "gru" / "R2")]
-    assert report(runs) != report(runs)
-
-
-def test_the_same_run_gives_the_same_page(root, tmp_path):
-    run = make(root / "mlp" / "R1")
-    one, two = (report([run], to=tmp_path / f"{i}.html").read_text() for i in range(2))
-    assert one == two
-
-
-def test_a_folder_as_target_is_refused(root, tmp_path):
+def test_a_chosen_place_is_the_only_file_written(run, tmp_path):
+    path = run()
+    before = set(path.iterdir())
+    assert report([Run(path)], tmp_path / "out" / "page.html") == tmp_path / "out" / "page.html"
+    assert set(path.iterdir()) == before
     with pytest.raises(BadInput, match="a folder"):
-        report([make(root / "mlp" / "R1")], to=tmp_path)
+        report([Run(path)], tmp_path / "out")
+
+
+def test_a_report_is_fast_and_small(run):
+    many = Run(run(seeds=10))
+    picture([Panel("warm", [("x", (np.arange(2), np.ones((1, 2))))])])  # imports matplotlib
+    begun = time.process_time()
+    path = report([many])
+    assert time.process_time() - begun < 2
+    assert path.stat().st_size < 500_000
+
+
+def test_a_curve_bridges_gaps_of_a_seed_and_ends_where_it_ends(run):
+    table = rows()
+    for row in table:
+        if row["seed"] == 0 and row["step"] == 1000:
+            row["rollout/ep_rew_mean"] = None
+    table = [row for row in table if row["seed"] == 0 or row["step"] <= 2000]
+    steps, values = curves_of(Run(run(metrics=table)), lambda row: row["rollout/ep_rew_mean"])
+    np.testing.assert_allclose(values[0], steps / 1000)
+    np.testing.assert_allclose(values[1][steps <= 2000], steps[steps <= 2000] / 1000 + 1)
+    assert np.isnan(values[1][steps > 2000]).all()
+
+
+def test_long_curves_are_thinned_and_keep_their_ends(run):
+    steps, values = curves_of(Run(run()), mean_of("return"), source="evals", points=3)
+    assert list(steps) == [0, 2000, 4000]
+    assert values[:, -1].tolist() == [4.0, 5.0]
+
+
+def test_steps_are_written_short():
+    assert [thousands(x) for x in (0, 50_000, 401_408, 1_500_000, 999_999)] == ["0", "50k", "401k", "1.5M", "1M"]

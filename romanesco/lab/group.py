@@ -238,7 +238,8 @@ class Group:
         }
         if i in self.frozen:
             return SeedResult(seed, None, frozen_at=self.frozen[i] * self.config.steps_per_update, **known)
-        return SeedResult(seed, *scores[i], **known)
+        greedy, sampled, absolute = scores[i]
+        return SeedResult(seed, greedy, sampled, absolute, **known)
 
 
 def best_step(curve: Sequence[Sequence[float]]) -> int | None:

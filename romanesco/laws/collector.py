@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
@@ -28,7 +27,7 @@ Collect = Callable[..., tuple[Any, Rollout, Any]]
 HORIZON, STREAMS, ROLLOUTS = 16, 6, 3
 BOUND = 0.1  # of the Box world: a fresh policy's samples leave it nine times in ten
 
-WORLDS: dict[str, Callable[[], Env]] = {
+WORLDS: dict[str, Callable[[], Any]] = {
     "tmaze": lambda: tmaze(corridor_length=3, max_steps=5),  # ends by its turns and by its limit
     "probe8": lambda: probe8(bound=BOUND),
 }

@@ -43,8 +43,9 @@ def random_steps(seed: int, T: int, B: int, obs: PyTree[Array] = None) -> TimeSt
     first[1:] = last[:-1]
     discount = np.where(last & (rng.random(last.shape) < 0.5), 0.0, 1.0)
     reward = np.where(first, 0.0, rng.normal(size=first.shape))
-    numbers = (jnp.asarray(x, jnp.float32) for x in (reward, discount))
-    return TimeStep(jnp.zeros((T + 1, B, 1)) if obs is None else obs, *numbers, jnp.asarray(first), jnp.asarray(last))
+    seen = jnp.zeros((T + 1, B, 1)) if obs is None else obs
+    reward, discount = (jnp.asarray(x, jnp.float32) for x in (reward, discount))
+    return TimeStep(seen, reward, discount, jnp.asarray(first), jnp.asarray(last))
 
 
 def slow_advantages(rollout: Rollout, gamma: float, lam: float) -> Float[Array, "T B"]:

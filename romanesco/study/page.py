@@ -106,7 +106,7 @@ def _run_table(runs: Sequence[Run]) -> str:
     for label, run in zip(labels_of(runs), runs, strict=True):
         returns, success = say.finals(run), say.finals(run, "success")
         mean = t_interval(returns)
-        student = f"{say.number(sum(mean) / 2)} [{', '.join(map(say.number, mean))}]" if mean else DASH
+        student = f"{say.number(sum(returns) / len(returns))} [{', '.join(map(say.number, mean))}]" if mean else DASH
         solved = sum(s.get("steps_to_threshold") is not None for s in say.seed_results(run))
         share = f"{solved} of {len(run.seeds)}" if run.threshold is not None else DASH
         off = _cell(say.largest_off_policy(run), _tiny)
@@ -151,10 +151,9 @@ def _warned(runs: Sequence[Run], labels: Sequence[str]) -> str:
     for run, label in zip(runs, labels, strict=True):
         for text in say.warnings(run):
             about.setdefault(text, []).append(label)
-    name = lambda whom: (
-        f"<strong>{_esc(', '.join(whom)) if len(whom) < len(runs) else 'All'}</strong>: " if len(runs) > 1 else ""
-    )
-    return "".join(f'<p class="warn">{name(whom)}{_esc(text)}</p>' for text, whom in about.items())
+    whose = lambda names: "All" if len(names) == len(runs) else ", ".join(names)
+    name = lambda names: f"<strong>{_esc(whose(names))}</strong>: " if len(runs) > 1 else ""
+    return "".join(f'<p class="warn">{name(names)}{_esc(text)}</p>' for text, names in about.items())
 
 
 def _coverage() -> str:
@@ -163,9 +162,9 @@ def _coverage() -> str:
     return f"<details><summary>{title}</summary><p>{COVERED}</p>{_table(head, COVERAGE)}</details>"
 
 
-def _origin(run: Run, label: str) -> str:
+def _origin(run: Run, label: str | None) -> str:
     return (
-        f"<h3>{_esc(label)}</h3><pre>{_esc(run.command) or DASH}</pre>"
+        f"{f'<h3>{_esc(label)}</h3>' if label else ''}<pre>{_esc(run.command) or DASH}</pre>"
         f'<p class="soft">{_esc(_made_with(run))}</p>'
         f"<details><summary>Configuration</summary><pre>{_esc(run.config_text) or DASH}</pre></details>"
     )
@@ -190,6 +189,6 @@ def page(runs: Sequence[Run], pictures: dict[str, str]) -> str:
     parts.append("<h2>Seeds</h2>")
     for run, label in named:
         parts += [f"<h3>{_esc(label)}</h3>" if many else "", _seed_table(run)]
-    parts += ["<h2>How it was made</h2>", *map(_origin, runs, labels if many else [runs[0].name])]
+    parts += ["<h2>How it was made</h2>", *map(_origin, runs, labels if many else [None])]
     body = "\n".join(filter(None, parts))
     return PAGE.format(title=_esc(title), css=CSS.read_text(encoding="utf-8"), body=body, footer=DISCLAIMER)

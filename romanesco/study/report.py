@@ -17,7 +17,7 @@ from romanesco.study.verdict import OFF_POLICY
 
 SMALL = ("policy_loss", "value_loss", "entropy", "approx_kl", "clip_fraction", "explained_variance", "grad_norm",
          "learning_rate", "off_policy")  # fmt: skip
-SIDE = {"width": 4.5, "height": 3.0}  # inches of a figure that has half the page
+SIDE: dict[str, Any] = {"width": 4.5, "height": 3.0}  # inches of a figure that has half the page
 
 
 def figures(runs: Sequence[Run]) -> dict[str, str]:

@@ -12,9 +12,9 @@ from romanesco.study.stats import interval, iqm
 OFF_POLICY = 1e-4  # above it, acting and replay disagree
 CHANCE = 0.1  # a success rate this close to one half is called chance in a T-Maze
 ENOUGH = 10  # seeds
-FEW = (
-    "{seeds}: fewer than 10, so an interval is narrower than it should be. With 95 % confidence the least and the "
-    "greatest of n runs enclose only 34 % (n = 5), 61 % (10) or 78 % (20) of all runs."
+RANGE = (
+    "With 95 % confidence the least and the greatest of n runs enclose only 34 % (n = 5), 61 % (10) or 78 % (20) of "
+    "all runs."
 )
 
 
@@ -137,4 +137,5 @@ def warnings(run: Run) -> list[str]:
     if rows and all(row.get("rollout/ep_rew_mean") is None for row in rows):
         said.append("No training episode has finished yet, so there is no training return.")
     said += [f"{text}." for text in run.warnings]
-    return said + ([FEW.format(seeds=plural(n, "seed"))] if n < ENOUGH else [])
+    narrow = "fewer than 10, so an interval is narrower than it should be" if n > 1 else "nothing is known of others"
+    return said + ([f"{plural(n, 'seed')}: {narrow}. {RANGE}"] if n < ENOUGH else [])

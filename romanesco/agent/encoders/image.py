@@ -4,7 +4,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, Key, Shaped
 
 from romanesco.core.errors import BadInput
 from romanesco.core.layers import dense, orthogonal
@@ -18,7 +18,7 @@ def _channels_last(shape: tuple[int, ...]) -> bool:
     return len(shape) == 3 and (shape[-1] <= shape[0] or shape[0] >= LEAST)
 
 
-def planes(image: Array) -> Float[Array, "C H W"]:
+def planes(image: Shaped[Array, "..."]) -> Shaped[Array, "C H W"]:
     """An image or a stack of them with all channels in front."""
     if image.ndim == 4:
         k, h, w, c = image.shape
@@ -55,7 +55,7 @@ class Cnn(eqx.Module):
         self.layer = orthogonal(c * h * w, width, key=keys[-1])
 
     def __call__(self, obs: Array) -> Float[Array, "D"]:
-        x = planes(obs) / (255 if self.space.dtype == np.uint8 else 1)  # type: ignore[union-attr]
+        x = planes(obs).astype(jnp.float32) / (255 if self.space.dtype == np.uint8 else 1)  # type: ignore[union-attr]
         for kernel in self.kernels:
             x = jax.nn.relu(kernel(x))
         return jax.nn.relu(dense(self.layer, x.ravel()))
