@@ -1,0 +1,40 @@
+"""What the presets reach: `python benchmarks/learning.py RUN ...` writes one row a finished run into its table.
+
+Each run is made by the command in its row; the value is the IQM over seeds of the final greedy return, 100 episodes a
+seed, with its 95 % bootstrap interval, and the number of seeds that reach the threshold at the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+import numpy as np
+from record import row, write
+
+from romanesco.study.runs import Run
+from romanesco.study.stats import interval, iqm
+
+
+def rows_of(run: Run) -> list[dict[str, object]]:
+    results = run.results or {}
+    scores = np.array([s["greedy"]["mean"] for s in results["seeds"] if s["greedy"]])
+    steps = results["steps"]
+    command = f"romanesco train {run.config['preset']} seeds={len(scores)}"
+    made = row(run.label, command, "greedy return after its budget", [float(iqm(scores))], len(scores))
+    low, high = interval(scores) or (float("nan"), float("nan"))
+    made |= {"low": f"{low:.4g}", "high": f"{high:.4g}"}
+    rows = [made, row(run.label, command, "env steps a seed", [steps], len(scores))]
+    if run.threshold is not None:
+        solved = int((scores >= run.threshold).sum())
+        rows.append(row(run.label, command, "seeds at the threshold", [solved], len(scores)))
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("runs", nargs="+")
+    write("learning", [r for path in parser.parse_args().runs for r in rows_of(Run(path))], replace=False)
+
+
+if __name__ == "__main__":
+    main()
