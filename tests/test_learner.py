@@ -280,7 +280,7 @@ def test_first_bad_names_the_reward(sick):
 
 
 def test_first_bad_of_a_healthy_update_is_none(sick):
-    _, state = sick
+    told, state = sick
     well = dataclasses.replace(told, env=Episodes(Poisoned(jnp.int32(-1))))
     assert train.first_bad(KEY, state, well, 2, ROOM) is None
 

@@ -67,7 +67,7 @@ def test_a_resumed_run_may_get_more_seeds_other_intervals_and_devices():
     new = resume_overrides(
         one(), ["seeds=20", "log.every=2%", "checkpoint.keep=1", "run.grace=1", "devices=2", "num_envs=8"]
     )
-    assert (new.seeds, new.log.every, new.checkpoint.keep, new.devices) == (20, 1003, 1, 2)
+    assert (new.seeds, new.log.every, new.checkpoint.keep, new.devices) == (20, 2001, 1, 2)
     with pytest.raises(BadInput, match="seeds=3"):
         resume_overrides(one(), ["seeds=3"])
 
