@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -44,9 +45,8 @@ def run(argv: Sequence[str]) -> int:
     except BadInput as error:
         say(f"error: {error}", error=True)
         return BAD
-    except (typer.Abort, KeyboardInterrupt) as error:
-        said = str(error) or str(error.__cause__ or "")  # the parser wraps what Ctrl-C raises
-        say(said or "interrupted; nothing more was saved", error=True)
+    except (typer.Abort, KeyboardInterrupt):
+        say("interrupted at once; the last checkpoint stands", error=True)
         return INTERRUPTED
     except Exception as error:
         return _unforeseen(error)
@@ -158,21 +158,34 @@ def _train(said: dict[str, Any]) -> None:
         return
     from romanesco.api import hooks
     from romanesco.lab import run as lab
-    from romanesco.lab.panel import view
 
     failures = []
     for config in configs:
-        watch = view()
         try:
-            path = lab.start(config, hooks=hooks(), argv=_argv(), view=watch)
+            with _watched() as watch:
+                path = lab.start(config, hooks=hooks(), argv=_argv(), view=watch)
         except lab.RunFailed as error:
             failures.append(str(error))
             continue
-        finally:
-            watch.close()
         _summary(path)
     if failures:
         raise lab.RunFailed("; ".join(failures))
+
+
+@contextlib.contextmanager
+def _watched() -> Iterator[Any]:
+    """What shows a run; an interrupted one says how to go on, and ends with its own exit status."""
+    from romanesco.lab.panel import view
+    from romanesco.lab.run import Interrupted
+
+    watch = view()
+    try:
+        yield watch
+    except Interrupted as error:
+        say(str(error), error=True)
+        raise typer.Exit(INTERRUPTED) from error
+    finally:
+        watch.close()
 
 
 def _argv() -> list[str]:
@@ -220,14 +233,10 @@ def _resume(said: dict[str, Any]) -> None:
     from romanesco.lab import run as lab
     from romanesco.lab.build import Objects
     from romanesco.lab.load import needed_objects
-    from romanesco.lab.panel import view
 
     needed_objects(path, config, Objects())
-    watch = view()
-    try:
+    with _watched() as watch:
         lab.resume(path, config, hooks=hooks(), argv=_argv(), view=watch, strict=said["strict"])
-    finally:
-        watch.close()
     _summary(path)
 
 

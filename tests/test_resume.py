@@ -57,6 +57,11 @@ def copy(whole: Path, tmp_path: Path) -> Path:
     return target
 
 
+def kill(job: subprocess.Popen) -> None:
+    job.kill()
+    job.communicate()
+
+
 def wait_for(path: Path, job: subprocess.Popen) -> None:
     until = time.monotonic() + 120
     while not path.exists():
@@ -69,14 +74,12 @@ def test_killed_twice_and_resumed_it_is_the_undisturbed_run(whole, tmp_path):
     run = tmp_path / "runs/cartpole/gru/run"
     job = romanesco("train", *SMALL, "name=run", cwd=tmp_path)
     wait_for(run / "latest.json", job)
-    job.kill()
-    job.wait()
+    kill(job)
     before = json.loads((run / "latest.json").read_text())["step"]
     job = romanesco("train", "--resume", str(run), cwd=tmp_path)
     while job.poll() is None and json.loads((run / "latest.json").read_text())["step"] == before:
         time.sleep(0.02)
-    job.kill()
-    job.wait()
+    kill(job)
     finished("train", "--resume", str(run), cwd=tmp_path)
     same(run, whole)
 
@@ -132,5 +135,4 @@ def test_a_second_writer_is_refused_and_readers_are_not(tmp_path):
     assert str(job.pid) in out
     finished("eval", str(run), "--episodes", "2", cwd=tmp_path)
     finished("report", str(run), cwd=tmp_path)
-    job.kill()
-    job.wait()
+    kill(job)
