@@ -205,3 +205,22 @@ def test_evaluations_are_met_at_the_first_update_boundary():
 def test_what_weakens_a_memory_is_noted():
     assert any("rank 1" in note for note in one("memory=agalite", "memory.basis=reference", "memory.channels=2").notes)
     assert any("horizon=32" in note for note in one("memory=window", "encoder=linear").notes)
+
+
+def test_every_key_that_is_not_handed_on_whole_is_read_somewhere():
+    """Environments, memories, encoders and heads get their whole group; every other key needs a reader of its own."""
+    import pathlib
+    import re
+
+    from romanesco.lab.config import ROOT, SECTIONS
+    from romanesco.lab.fields import settings
+    from romanesco.lab.options import GROUPS
+
+    root = pathlib.Path(__file__).parent.parent / "romanesco"
+    files = [*(root / "lab" / name for name in ("run.py", "group.py", "build.py")), root / "api.py"]
+    code = "\n".join(path.read_text() for path in files)
+    keys = [*ROOT, *(f"{s}.{k}" for s, cls in SECTIONS.items() if s != "agent" for k in settings(cls))]
+    keys += [f"algorithm.{k}" for k in settings(GROUPS["algorithm"]["ppo"])]
+    settled = {"updates", "total_steps"}  # a run sees them as num_updates
+    unread = [key for key in keys if key not in settled and not re.search(rf"\.{key.rpartition('.')[2]}\b", code)]
+    assert not unread

@@ -157,7 +157,7 @@ def test_numbers_in_all_spellings(text):
         ("algorithm.anneal=[clipp]", "did you mean `clip`?"),
         ("log.sinks=jsonl", "a list such as [jsonl,tensorboard]"),
         ("agent.actor_hidden=[64,0]", "at least 1"),
-        ("deterministic=maybe", "true or false"),
+        ("log.git_diff=maybe", "true or false"),
         ("precision=bfloat16", "float32, tf32"),
         ("log.every=0", "at least 1"),
         ("log.every=0%", "0%"),

@@ -87,11 +87,10 @@ class Config:
     device: str = key("auto", "where it runs", choices=("auto", "cpu", "gpu"))
     devices: int | str = key("auto", "over how many devices it is spread", least=1, words=("auto", "all"))
     precision: str = key("float32", "of matrix products", choices=("float32", "tf32"))
-    deterministic: bool = key(False, "the same bits every time on a GPU; slower")
     name: str | None = key(
         None, "of the run folder; null: time and a hash", pattern=NAME, form="letters A-Z a-z, digits, . _ -"
     )
-    root: str = key("runs", "folder of all runs", pattern=".+", form="a path")
+    root: str | None = key(None, "folder of all runs; null: $ROMANESCO_RUNS, else runs", pattern=".+", form="a path")
 
     notes: ClassVar[tuple[str, ...]] = ()  # what the user should be told of how it came to be; never saved
 

@@ -17,7 +17,7 @@ from romanesco.core.types import Env
 from romanesco.lab import files, panel, store
 from romanesco.lab.build import Objects, environment, given_environment
 from romanesco.lab.config import Config
-from romanesco.lab.group import Group, Programs
+from romanesco.lab.group import CHUNK_SECONDS, Group, Programs
 from romanesco.lab.guard import Stop
 from romanesco.lab.lock import Lock
 from romanesco.lab.sinks import Sinks, TensorBoard
@@ -165,6 +165,7 @@ class _Loop:
         self.agent, self.task = folder.path.resolve().parent.name, folder.path.resolve().parent.parent.name
         self.errors: list[str] = []
         self.heartbeat = self.refused = 0
+        self.slow = False
         self.resumed_at: int | None = None
 
     def take_up(self, *, strict: bool) -> None:
@@ -262,9 +263,11 @@ class _Loop:
         """A checkpoint; a full disk may refuse a few times, then the run stops."""
         self.metrics.write(())
         self.evals.write(())
+        began = time.monotonic()
         try:
             group.save()
             self.refused = 0
+            self._mind_grace(time.monotonic() - began)
         except DiskFull as error:
             self.refused += 1
             with contextlib.suppress(OSError):
@@ -272,6 +275,12 @@ class _Loop:
             self.view.say(f"warning: checkpoint at step {group.step} not saved: {error}")
             if must or self.refused >= PATIENCE:
                 raise RunFailed(f"{self.folder.path}: the disk is full; the last checkpoint stands. {error}") from error
+
+    def _mind_grace(self, seconds: float) -> None:
+        """Says once that stopping (a chunk and a save) may take longer than whoever stops the run will wait."""
+        if not self.slow and seconds + CHUNK_SECONDS > self.config.run.grace / 2:
+            self.slow = True
+            self.view.say(f"warning: a save took {seconds:.0f} s, near run.grace={self.config.run.grace:g}: raise it")
 
     def _how_to_go_on(self) -> str:
         return f'interrupted; saved. Go on with: romanesco train --resume "{self.folder.path}"'
