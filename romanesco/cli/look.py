@@ -1,0 +1,117 @@
+"""`romanesco runs`, `list`, `check`, `doctor` and `report`: what is there, and whether it is right."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from romanesco.cli.terminal import FAILED, Json, Root, app, listed, say
+from romanesco.core.errors import BadInput
+
+
+@app.command()
+def runs(
+    folder: Annotated[str | None, typer.Argument(metavar="[DIR]", help="where to look")] = None, as_json: Json = False
+) -> None:
+    """List runs: name, status, steps, last return, age."""
+    from romanesco.lab.store import runs_root
+    from romanesco.study.runs import runs_under
+
+    root = runs_root(folder)
+    if not root.is_dir():
+        raise BadInput(f"{root}: no such folder; train something first, or name the folder of your runs")
+    rows = [found.summary() for found in runs_under(root)]
+    if not rows and not as_json:
+        say(f"no runs in {root}; try: romanesco train quickstart")
+        return
+    keys = ["name", "status", "steps", "total", "last_return", "age_s"]
+    if not as_json:
+        rows = [{**row, "age_s": _age(row["age_s"]), "last_return": _short(row["last_return"])} for row in rows]
+    listed(rows, as_json, ["run", "status", "steps", "of", "last return", "age"], keys)
+
+
+def _age(seconds: float | None) -> str:
+    if seconds is None:
+        return "-"
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def _short(x: float | None) -> str:
+    return "-" if x is None else f"{x:.4g}"
+
+
+@app.command("list")
+def list_(
+    kind: Annotated[str | None, typer.Argument(help="presets, envs, memories, encoders or algorithms")] = None,
+    name: Annotated[str | None, typer.Argument(help="one of them: every setting")] = None,
+    as_json: Json = False,
+) -> None:
+    """List what can be named: presets, envs, memories, encoders, algorithms."""
+    from romanesco.core.errors import nearest
+    from romanesco.lab import catalog
+
+    everything = catalog.listing()
+    if kind is None:
+        say(json.dumps(everything, indent=1) if as_json else catalog.overview())
+        return
+    if kind not in everything:
+        raise BadInput(f"list {kind}{nearest(kind, everything)}; there are {', '.join(everything)}")
+    rows = everything[kind]
+    if name is not None:
+        rows = [row for row in rows if row["name"] == name]
+        if not rows:
+            names = [row["name"] for row in everything[kind]]
+            raise BadInput(f"no {name} in {kind}{nearest(name, names)}; there are {', '.join(names)}")
+        rows = rows[0].get("settings", rows) if not as_json else rows
+        if not as_json and rows and "key" in rows[0]:
+            listed(rows, False, ["key", "type", "default", "help"], ["key", "type", "default", "help"])
+            return
+    listed(rows, as_json, [kind, "what"], ["name", "summary"])
+
+
+@app.command()
+def check(
+    target: Annotated[str, typer.Argument(metavar="MODULE:NAME", help="your memory, environment or collector")],
+) -> None:
+    """Run the laws on your own memory, environment or collector."""
+    from romanesco.laws.check import check as judge
+
+    failed = judge(target, say)
+    if failed:
+        raise typer.Exit(FAILED)
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Say what works here, what is missing, and the remedy."""
+    from romanesco.lab.doctor import examine
+
+    findings = examine()
+    listed(findings, as_json, ["part", "state", "what"], ["part", "state", "what"])
+    if any(f["state"] == "broken" and f["core"] for f in findings):
+        raise typer.Exit(FAILED)
+
+
+@app.command()
+def report(
+    names: Annotated[list[str], typer.Argument(metavar="RUN...", help="one run, or several to compare")],
+    to: Annotated[Path | None, typer.Option(help="where to write the page")] = None,
+    root: Root = None,
+) -> None:
+    """Write one self-contained HTML page about a run, or about several."""
+    from romanesco.lab.store import find_run
+    from romanesco.study.report import report as write
+    from romanesco.study.runs import Run
+
+    found = [Run(find_run(name, root)) for name in names]
+    page = write(found, to)
+    for one in found:
+        for warning in one.warnings:
+            say(f"warning: {warning}", error=True)
+    say(str(page))
