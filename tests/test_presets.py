@@ -87,4 +87,4 @@ def test_every_encoder_and_environment_is_an_option():
     from romanesco.envs import ENVS
 
     own = lambda registry: set(inspect.getattr_static(registry, "_own"))
-    assert own(ENCODERS) == set(GROUPS["encoder"]) and own(ENVS) == set(GROUPS["env"])
+    assert own(ENCODERS) == set(GROUPS["encoder"]) and own(ENVS) == {*GROUPS["env"], "gymnasium"}

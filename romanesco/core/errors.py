@@ -15,3 +15,7 @@ def nearest(name: str, options: Iterable[str]) -> str:
     """-> "; did you mean `x`?" for the option closest to `name`, or an empty string."""
     close = difflib.get_close_matches(str(name), list(options), n=1, cutoff=0.5)
     return f"; did you mean `{close[0]}`?" if close else ""
+
+
+class HostFault(Exception):
+    """A world outside the program that broke, died or fell silent: which stream, at which step, and how."""

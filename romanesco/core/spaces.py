@@ -131,3 +131,44 @@ def describe(space: Space) -> str:
             return f"MultiDiscrete({space.nvec})"
         case _:
             return f"Box{space.shape} {space.dtype}"
+
+
+def to_json(space: Space) -> dict[str, Any]:
+    """A space as plain data; bounds that are one number are written as one, infinite ones as text."""
+    match space:
+        case dict():
+            return {"dict": {k: to_json(s) for k, s in space.items()}}
+        case tuple():
+            return {"tuple": [to_json(s) for s in space]}
+        case Discrete():
+            return {"discrete": space.n, "start": space.start}
+        case MultiDiscrete():
+            return {"multidiscrete": np.asarray(space.nvec).tolist()}
+    bounds = {name: _bound(x) for name, x in zip(("low", "high"), space.bounds, strict=True)}
+    return {"box": list(space.shape), "dtype": str(space.dtype), **bounds}
+
+
+def _bound(x: np.ndarray) -> Any:
+    if x.size and np.all(x == x.flat[0]):
+        x = x.reshape(-1)[0]
+    return _texts(x.tolist())
+
+
+def _texts(x: Any) -> Any:
+    return [_texts(y) for y in x] if isinstance(x, list) else x if np.isfinite(x) else str(x)
+
+
+def from_json(data: Any) -> Space:
+    """The space that `to_json` wrote; anything else raises `ValueError`."""
+    match data:
+        case {"dict": dict(spaces)}:
+            return {k: from_json(s) for k, s in spaces.items()}
+        case {"tuple": list(spaces)}:
+            return tuple(map(from_json, spaces))
+        case {"discrete": int(n), "start": int(start)}:
+            return Discrete(n, start)
+        case {"multidiscrete": nvec}:
+            return MultiDiscrete(nvec)
+        case {"box": shape, "dtype": dtype, "low": low, "high": high}:
+            return Box(tuple(shape), dtype, *(np.asarray(b, np.float64).astype(dtype) for b in (low, high)))
+    raise ValueError(f"not a space: {data!r}")

@@ -45,6 +45,28 @@ class Env(Protocol):
 
 
 @runtime_checkable
+class HostEnv(Protocol):
+    """B streams whose state lies outside the program, in next-step autoreset; answers are NumPy arrays.
+
+    `key` holds one key a stream: `reset` seeds from them, `step` uses them where chance comes from outside.
+    """
+
+    num_envs: int
+    observation_space: Space  # of one stream
+    action_space: Space
+
+    def reset(self, key: Key[Array, "B"]) -> TimeStep: ...
+
+    def step(self, key: Key[Array, "B"], action: PyTree[Any]) -> TimeStep: ...
+
+    def metrics(self) -> dict[str, Any]:
+        """[B] each, read where `last`; always the raw `return` and `length` of the episode."""
+        ...
+
+    def close(self) -> None: ...
+
+
+@runtime_checkable
 class Memory(Protocol):
     """What an agent keeps of the past. Law M1: `sequence` equals `step` repeated."""
 

@@ -12,6 +12,8 @@ ENVS = Registry(
         "mountaincar": "romanesco.envs.pure:mountaincar",
         "pendulum": "romanesco.envs.pure:pendulum",
         "mountaincar_continuous": "romanesco.envs.pure:mountaincar_continuous",
+        "lander": "romanesco.envs.gym:lander",
         "gymnax": "romanesco.envs.pure:gymnax_env",  # takes the `id` after `gymnax:`
+        "gymnasium": "romanesco.envs.gym:gym",  # takes the `id` after `gymnasium:`
     },
 )

@@ -1,5 +1,6 @@
 """What is known of every registered world without building it; needs no JAX. A test holds it against the worlds."""
 
+import re
 from typing import Any, NamedTuple
 
 from romanesco.core.errors import BadInput, nearest
@@ -51,12 +52,18 @@ ROWS: dict[str, Row] = {
     ),
 }
 
+ROWS["lander"] = Row(
+    "host", "Box(8,) float32", "Discrete(4)", 1000, 200.0, "box2d", ("LunarLander-v3",),
+    "land between two flags, with three engines",
+)  # fmt: skip
+
 VELOCITIES: dict[str, tuple[int, ...]] = {
     "cartpole": (1, 3),
     "acrobot": (4, 5),
     "mountaincar": (1,),
     "pendulum": (2,),
     "mountaincar_continuous": (1,),
+    "lander": (2, 3, 5),
 }
 """Which observation components `env.no_velocity=true` zeroes (as rl-baselines3-zoo does; Acrobot's are ours)."""
 
@@ -78,6 +85,11 @@ PARAMS: dict[str, dict[str, Param]] = {
 }
 """Physical numbers that can be set, batched or drawn per episode."""
 
+FEATURES: dict[str, tuple[str, ...]] = {
+    "lander": ("x", "y", "x velocity", "y velocity", "angle", "angular velocity", "left leg", "right leg"),
+}
+"""What the components of an observation are, of worlds on the host."""
+
 ALIASES: dict[str, str] = {alias: name for name, row in ROWS.items() for alias in row.aliases}
 
 _GYMNAX = {
@@ -90,18 +102,29 @@ _GYMNAX = {
 
 
 def resolve(name: str) -> tuple[str, dict[str, Any]]:
-    """A registry name, an alias or `gymnax:ID` -> the registry name and the options it stands for.
+    """A registry name, an alias, `gymnax:ID` or `gymnasium:ID` -> the name and the options it stands for.
 
-    An unknown name raises `BadInput` with the nearest of all names and aliases.
+    `gymnasium:ID` stands for itself, and so does a bare id that Gymnasium knows. An unknown name raises `BadInput` with
+    the nearest of all names and aliases.
     """
     name = f"gymnax:{_GYMNAX[name]}" if name in _GYMNAX else name
     library, _, identity = name.partition(":")
     if library == "gymnax" and identity:
         return (ALIASES[identity], {}) if identity in ALIASES else ("gymnax", {"id": identity})
+    if library == "gymnasium" and identity:
+        return ("lander", {}) if identity == "LunarLander-v3" else (name, {})
     if name in ALIASES:
         return ALIASES[name], {}
-    known = [known for known in ENVS if known != "gymnax"]
+    known = [known for known in ENVS if known not in ("gymnax", "gymnasium")]
     if name in known:
         return name, {}
+    if re.search(r"-v\d+$", name) and name in _registered():
+        return f"gymnasium:{name}", {}
     close = nearest(name, [*known, *ALIASES, *_GYMNAX])
-    raise BadInput(f"unknown environment `{name}`{close} known: {', '.join(known)}, gymnax:ID")
+    raise BadInput(f"unknown environment `{name}`{close} known: {', '.join(known)}, gymnax:ID, gymnasium:ID")
+
+
+def _registered() -> Any:
+    import gymnasium
+
+    return gymnasium.registry

@@ -128,6 +128,34 @@ class Stack(Transform):
         return w, _seen(ts, w, allowed)
 
 
+def spaces(transforms: tuple[Transform, ...], observation: Space, action: Space) -> tuple[Space, Space]:
+    """-> observation and action space as an agent meets them behind the transforms."""
+    for transform in transforms:
+        observation, action = transform.spaces(observation, action)
+    return observation, action
+
+
+def before(
+    transforms: tuple[Transform, ...], key: Key[Array, ""], ws: tuple[W, ...], action: PyTree[Array]
+) -> tuple[tuple[W, ...], PyTree[Array]]:
+    """An action on its way from the agent to the world, of one stream."""
+    kept = list(ws)
+    for i, transform in reversed(tuple(enumerate(transforms))):
+        kept[i], action = transform.before(jax.random.fold_in(key, i), kept[i], action)
+    return tuple(kept), action
+
+
+def after(
+    transforms: tuple[Transform, ...], key: Key[Array, ""], ws: tuple[W, ...], ts: TimeStep
+) -> tuple[tuple[W, ...], TimeStep]:
+    """A step on its way from the world to the agent, of one stream."""
+    kept = []
+    for i, (transform, w) in enumerate(zip(transforms, ws, strict=True)):
+        w, ts = transform.after(jax.random.fold_in(key, i), w, ts)
+        kept.append(w)
+    return tuple(kept), ts
+
+
 class Wrapped(eqx.Module):
     """A world behind transforms, listed from the world outwards; its state is (the world's, one `w` each)."""
 
@@ -135,10 +163,7 @@ class Wrapped(eqx.Module):
     transforms: tuple[Transform, ...]
 
     def _spaces(self) -> tuple[Space, Space]:
-        observation, action = self.env.observation_space, self.env.action_space
-        for transform in self.transforms:
-            observation, action = transform.spaces(observation, action)
-        return observation, action
+        return spaces(self.transforms, self.env.observation_space, self.env.action_space)
 
     @property
     def observation_space(self) -> Space:
@@ -180,22 +205,15 @@ class Wrapped(eqx.Module):
     def reset(self, key: Key[Array, ""]) -> tuple[EnvState, TimeStep]:
         k_env, _, k_after = jax.random.split(key, 3)
         inner, ts = self.env.reset(k_env)
-        return self._after(k_after, inner, tuple(t.init() for t in self.transforms), ts)
+        ws, ts = after(self.transforms, k_after, tuple(t.init() for t in self.transforms), ts)
+        return (inner, ws), ts
 
     def step(self, key: Key[Array, ""], state: EnvState, action: PyTree[Array]) -> tuple[EnvState, TimeStep]:
         k_env, k_before, k_after = jax.random.split(key, 3)
-        inner, ws = state[0], list(state[1])
-        for i, transform in reversed(tuple(enumerate(self.transforms))):
-            ws[i], action = transform.before(jax.random.fold_in(k_before, i), ws[i], action)
-        inner, ts = self.env.step(k_env, inner, action)
-        return self._after(k_after, inner, tuple(ws), ts)
-
-    def _after(self, key, inner: EnvState, ws: tuple[W, ...], ts: TimeStep) -> tuple[EnvState, TimeStep]:
-        kept = []
-        for i, (transform, w) in enumerate(zip(self.transforms, ws, strict=True)):
-            w, ts = transform.after(jax.random.fold_in(key, i), w, ts)
-            kept.append(w)
-        return (inner, tuple(kept)), ts
+        ws, action = before(self.transforms, k_before, state[1], action)
+        inner, ts = self.env.step(k_env, state[0], action)
+        ws, ts = after(self.transforms, k_after, ws, ts)
+        return (inner, ws), ts
 
     def metrics(self, state: EnvState) -> dict[str, Float[Array, ""]]:
         return self.env.metrics(state[0])

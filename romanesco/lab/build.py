@@ -19,7 +19,9 @@ from romanesco.core.errors import BadInput
 from romanesco.core.types import Env, Memory
 from romanesco.envs import ENVS
 from romanesco.envs.transforms import apply
+from romanesco.envs.world import World
 from romanesco.lab.config import Config
+from romanesco.lab.worlds import HostEnvironment
 from romanesco.learn import ALGORITHMS, ppo
 from romanesco.learn.train import Setup
 from romanesco.memory import MEMORIES, Stack
@@ -48,20 +50,39 @@ def settings(group: Any) -> dict[str, Any]:
     return {f.name: getattr(group, f.name) for f in dataclasses.fields(group)}
 
 
-def environment(group: Any) -> Env:
-    """The pure environment that a config group describes, its transforms around it."""
+def environment(group: Any, num_envs: int = 1, *, render: bool = False) -> Env | World:
+    """The world that a config group describes, its transforms around it: an `Env`, or a host's `World`.
+
+    A world on the host makes its first `num_envs` streams now; `render`: such that they can be drawn.
+    """
     options = settings(group)
+    library, _, identity = group.name.partition(":")
+    if isinstance(group, HostEnvironment):
+        given: dict[str, Any] = {"id": identity} if identity else {}
+        if render:
+            given["render_mode"], options["vectorization"] = "rgb_array", "sync"
+        return ENVS[library](num_envs=num_envs, **given, **options)
     transforms = {name: options.pop(name) for name in TRANSFORMS}
     return apply(ENVS[group.name](**options), **transforms)
 
 
-def given_environment(env: Any) -> Env:
-    """A user's environment object, or what their factory makes."""
+def given_environment(env: Any, group: Any, num_envs: int = 1) -> Env | World:
+    """A user's environment object, or what their factory makes, under the settings of `env=object`."""
+    options = settings(group)
+    pure = {name: options.pop(name) for name in TRANSFORMS}
     made = env() if inspect.isclass(env) or not hasattr(env, "reset") else env
-    if not isinstance(made, Env):
+    if isinstance(made, Env):
+        return apply(only_arrays(made, "env"), **pure)
+    if not hasattr(made, "step") or _is_jax(made):
         missing = [name for name in Env.__protocol_attrs__ if not hasattr(made, name)]  # type: ignore[attr-defined]
         raise BadInput(f"env={type(made).__name__}: a pure environment also needs {', '.join(sorted(missing))}")
-    return only_arrays(made, "env")
+    from romanesco.envs.gym import given
+
+    return given(env, num_envs=num_envs, **options, **pure)
+
+
+def _is_jax(env: Any) -> bool:
+    return isinstance(env, eqx.Module)
 
 
 def only_arrays(module: Any, what: str) -> Any:
@@ -91,7 +112,7 @@ def _maker(given: Any, default: Any, what: str) -> Callable:
     return lambda size, *, key: only_arrays(make(size, key=key), what)
 
 
-def agent_maker(config: Config, env: Env, objects: Objects) -> Callable[[jax.Array], Agent]:
+def agent_maker(config: Config, env: Env | World, objects: Objects) -> Callable[[jax.Array], Agent]:
     """key -> a fresh agent for this environment."""
     encoder = _maker(
         objects.encoder,
@@ -104,7 +125,7 @@ def agent_maker(config: Config, env: Env, objects: Objects) -> Callable[[jax.Arr
     return lambda key: build(key, env.observation_space, env.action_space, encoder=encoder, memory=memory, **heads)
 
 
-def setup(config: Config, env: Env, objects: Objects) -> Setup:
+def setup(config: Config, env: Env | World, objects: Objects) -> Setup:
     """What all seeds of a run are told. Every number is an array of float32: a float now and an array later would be
     two programs."""
     a = config.algorithm

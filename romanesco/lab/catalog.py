@@ -11,6 +11,7 @@ from romanesco.lab.fields import Setting, settings, show
 from romanesco.lab.layers import check, stack
 from romanesco.lab.options import GROUPS
 from romanesco.lab.plugins import plugins
+from romanesco.lab.worlds import GymnasiumEnvironment
 
 PLURALS = {"env": "envs", "memory": "memories", "encoder": "encoders", "algorithm": "algorithms"}
 
@@ -47,6 +48,11 @@ def options(group: str) -> list[dict[str, Any]]:
     for name, cls in GROUPS[group].items():
         keys = [setting(s) for s in settings(cls, f"{group}.").values()]
         rows.append({"name": name, "summary": _summary(cls), **_world(group, name), "settings": keys})
+    if group == "env":
+        keys = [setting(s) for s in settings(GymnasiumEnvironment, "env.").values()]
+        rows.append(
+            {"name": "gymnasium:ID", "summary": _summary(GymnasiumEnvironment), "kind": "host", "settings": keys}
+        )
     others = {k: v for k, v in plugins(group).targets.items() if k not in GROUPS[group]}
     return rows + [{"name": k, "summary": f"plug-in {v.partition(':')[0]}", "settings": []} for k, v in others.items()]
 

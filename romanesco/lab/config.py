@@ -152,6 +152,10 @@ def option(group: str, name: str) -> tuple[type[Option], dict[str, Any]]:
         from romanesco.envs.table import resolve
 
         known, values = resolve(name)
+        if known.startswith("gymnasium:"):
+            from romanesco.lab.plugins import of_gymnasium
+
+            return of_gymnasium(known), values
         return GROUPS[group][known] if known in GROUPS[group] else _plugin(group, known), values
     return _plugin(group, name), {}
 

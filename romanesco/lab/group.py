@@ -5,8 +5,8 @@ from __future__ import annotations
 import concurrent.futures
 import functools
 import time
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
@@ -21,6 +21,9 @@ from romanesco.lab.guard import dump
 from romanesco.lab.store import RunFolder, Score, SeedResult
 from romanesco.lab.windows import Windows
 from romanesco.learn import train
+
+if TYPE_CHECKING:
+    from romanesco.lab.host import HostPrograms
 
 ROOM = 256  # updates that one chunk may hold
 CHUNK_SECONDS = 2.0
@@ -63,6 +66,17 @@ class Programs:
             for count in sorted(counts):
                 self.player(count).compile(self.pool, keys, [s.env for s in setups], actors, shared=(True,))
 
+    def ready(self) -> None:
+        """Waits until training can begin."""
+        self.chunk.ready()
+
+    def take_up(self, keys: Sequence[Any], states: Sequence[train.State], resumes: int) -> list[train.State]:
+        """Restored states go on where they stood."""
+        del keys, resumes
+        return deal(states, self.devices)
+
+    first_bad = staticmethod(train.first_bad)
+
     def player(self, episodes: int) -> Seeds:
         if episodes not in self._players:
             one = lambda key, env, actor, greedy: evaluate(key, env, actor, episodes=episodes, greedy=greedy)
@@ -76,12 +90,13 @@ class Programs:
 class Group:
     """The seeds of one group, from their first update to their results."""
 
-    def __init__(self, programs: Programs, folder: RunFolder, seeds: Sequence[int], name: str | None):
+    def __init__(self, programs: Programs | HostPrograms, folder: RunFolder, seeds: Sequence[int], name: str | None):
         self.programs, self.folder, self.seeds, self.name = programs, folder, list(seeds), name
         self.config = programs.config
         self.keys = programs.keys(self.seeds)
         self.setups = deal([programs.setup] * len(self.seeds), programs.devices)
         self.update, self.evaluated, self.seconds = 0, -1, 0.0
+        self.resumes = 0
         self.frozen: dict[int, int] = {}  # index of a seed -> update that was not finite
         self.curves: list[list[list[float]]] = [[] for _ in self.seeds]  # of each seed: [step, mean return]
         self.best: list[Any] = [None] * len(self.seeds)
@@ -115,7 +130,8 @@ class Group:
         """Takes up the newest sound checkpoint -> notes on damaged ones."""
         like = [self.programs.like] * len(self.seeds)
         states, saved, _, notes = store.restore(self.folder.path, like, strict=strict, group=self.name)
-        self.states = deal(states, self.programs.devices)
+        self.resumes = saved.get("resumes", 0) + 1
+        self.states = self.programs.take_up(self.keys, states, self.resumes)
         self.update, self.evaluated, self.seconds = saved["update"], saved["evaluated"], saved["seconds"]
         self.offsets: dict[str, int] = saved["offsets"]
         self.frozen = {int(i): update for i, update in saved["frozen"].items()}
@@ -132,6 +148,7 @@ class Group:
             "update": self.update,
             "evaluated": self.evaluated,
             "seconds": self.seconds,
+            "resumes": self.resumes,
             "frozen": self.frozen,
             "curves": self.curves,
             "windows": [w.state for w in self.windows],
@@ -161,7 +178,7 @@ class Group:
             row |= {"time": self.seconds, "time/fps": len(self.active) * count * size / spent}
         return sorted(rows, key=lambda row: (row["step"], row["seed"])), errors
 
-    def _rows(self, i: int, metrics: dict[str, jax.Array], count: int, errors: list[str]) -> list[dict[str, Any]]:
+    def _rows(self, i: int, metrics: Mapping[str, Any], count: int, errors: list[str]) -> list[dict[str, Any]]:
         failed = int(self.states[i].failed)
         if failed >= 0:
             self.frozen[i] = failed
@@ -172,7 +189,7 @@ class Group:
     def _explain(self, i: int, failed: int) -> str:
         """The error that a frozen seed is reported with; its rollout goes to `nan/`."""
         said = f"seed {self.seeds[i]}: update {failed} is not finite"
-        found = train.first_bad(self.keys[i], self.states[i], self.setups[i], failed, self.config.num_updates)
+        found = self.programs.first_bad(self.keys[i], self.states[i], self.setups[i], failed, self.config.num_updates)
         if found is None:
             return f"{said}; run again piece by piece, all its numbers are finite"
         tensor, bad, size, rollout = found

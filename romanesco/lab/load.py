@@ -11,12 +11,13 @@ import jax
 
 from romanesco.agent.normalize import Normalized
 from romanesco.core.errors import BadInput
+from romanesco.core.spaces import from_json
 from romanesco.core.types import Env
+from romanesco.envs.world import World
 from romanesco.lab import files, store
-from romanesco.lab.build import Objects, environment, given_environment
+from romanesco.lab.build import Objects
 from romanesco.lab.config import Config
-from romanesco.lab.group import Programs
-from romanesco.lab.run import numerics
+from romanesco.lab.run import numerics, programs_of, world_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Loaded:
     """The trained agents of a run, by seed, and the world they were trained in."""
 
     config: Config
-    env: Env
+    env: Env | World
     actors: dict[int, Normalized]
     notes: tuple[str, ...]
 
@@ -33,7 +34,7 @@ def needed_objects(path: Path, config: Config, objects: Objects) -> None:
     """Raises where a run was made with an object that is not given now."""
     for name in ("env", "memory", "encoder"):
         if getattr(config, name).name == "object" and getattr(objects, name) is None:
-            raise BadInput(f"{path} was made with a {name} object; load it in Python: rm.load(path, {name}=...)")
+            raise BadInput(f"{path} was made with an object as {name}; load it in Python: rm.load(path, {name}=...)")
 
 
 def config_of(path: Path) -> Config:
@@ -48,17 +49,28 @@ def load_run(
     Raises `BadInput` where nothing sound was saved, or the agent does not fit the world.
     """
     config = config_of(path)
-    needed_objects(path, config, objects)
+    needed_objects(path, config, dataclasses.replace(objects, env=objects.env or _shown(path, config)))
     with numerics(config):
-        make = lambda group: environment(group) if objects.env is None else given_environment(objects.env)
-        programs = Programs(config, make(config.env), objects, jax.devices()[:1])
+        env = _shown(path, config) if objects.env is None else None
+        env = env or world_of(config, objects)
+        programs = programs_of(config, env, objects, jax.devices()[:1])
         programs.close()
-        env = make(config.env if env_group is None else env_group)
-        old, new = programs.setup.env, env
-        if (old.observation_space, old.action_space) != (new.observation_space, new.action_space):
-            raise BadInput(f"{path}: the changed environment has other spaces than the agent was trained with")
+        if env_group is not None:
+            new = world_of(dataclasses.replace(config, env=env_group), objects)
+            if (env.observation_space, env.action_space) != (new.observation_space, new.action_space):
+                raise BadInput(f"{path}: the changed environment has other spaces than the agent was trained with")
+            env = new
         actors, notes = _actors(path, programs.like, checkpoint)
     return Loaded(config, env, actors, tuple(notes))
+
+
+def _shown(path: Path, config: Config) -> World | None:
+    """The spaces of a world that came as an object, as the run noted them: enough for a policy."""
+    about = store.RunFolder(path).read_json("model.json") or {}
+    if config.env.name != "object" or "observation_space" not in about:
+        return None
+    seen, done = from_json(about["observation_space"]), from_json(about["action_space"])
+    return World.shown(seen, done, f"{path} was made with an env object: to play there, give it again as env=...")
 
 
 def _groups(path: Path) -> Sequence[dict[str, Any]]:

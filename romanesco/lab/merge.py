@@ -47,11 +47,11 @@ def merge(choices: Mapping[str, type[Option]], layers: Sequence[Mapping[str, Any
         store = ConfigStore.instance()
         store.store(name="schema", node=Config)
         for group, option in choices.items():
-            store.store(group=group, name=option.name, node=option)
+            store.store(group=group, name="chosen", node=option)  # its own name may hold what Hydra cannot read
         order = [f"layer{i}" for i in range(len(layers))]
         for name, layer in zip(order, layers, strict=True):
             store.store(name=name, node=nested(layer))
-        chosen = [{group: option.name} for group, option in choices.items()]
+        chosen = [{group: "chosen"} for group in choices]
         store.store(name="all", node={"defaults": [*chosen, "schema", *order, "_self_"]})
         try:
             with initialize(config_path=None, job_name="romanesco", version_base="1.3"):

@@ -1,5 +1,7 @@
 """Options that other people's packages add: a dataclass from the signature of their class."""
 
+import dataclasses
+import functools
 import inspect
 import types
 import typing
@@ -22,6 +24,35 @@ def find(group: str, name: str, base: type[Option]) -> type[Option] | None:
     """The option of a plug-in, None if there is no such name. This imports the plug-in, and JAX with it."""
     found = plugins(group)
     return from_signature(name, found[name], base) if name in found else None
+
+
+@functools.cache
+def of_gymnasium(name: str) -> type[Option]:
+    """The option of `gymnasium:ID`: what every host world has, and the constructor's keywords of plain types."""
+    from romanesco.envs.gym import specification
+    from romanesco.lab.worlds import GymnasiumEnvironment as Base
+
+    spec = specification(name.partition(":")[2])
+    taken = {f.name for f in dataclasses.fields(Base)} | {"render_mode"}
+    fields = []
+    for parameter in _parameters(spec.entry_point):
+        default = spec.kwargs.get(parameter.name, parameter.default)
+        if parameter.name not in taken and type(default) in TYPES:
+            fields.append((parameter.name, type(default), key(default, "of the environment's constructor")))
+    made = make_dataclass("Gymnasium", fields, bases=(Base,))
+    made.name, made.__doc__ = name, f"Gymnasium's {spec.id}."
+    return made
+
+
+def _parameters(entry_point: Any) -> list[inspect.Parameter]:
+    """The keywords of what a registered environment is made by; none where it does not say."""
+    from gymnasium.envs.registration import load_env_creator
+
+    try:
+        target = load_env_creator(entry_point) if isinstance(entry_point, str) else entry_point
+        return [p for p in inspect.signature(target).parameters.values() if p.kind is not p.VAR_KEYWORD]
+    except (ImportError, AttributeError, TypeError, ValueError):
+        return []
 
 
 def from_signature(name: str, target: Any, base: type[Option]) -> type[Option]:

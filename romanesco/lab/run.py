@@ -12,13 +12,16 @@ from typing import Any
 
 import jax
 
-from romanesco.core.errors import BadInput
+from romanesco.core.errors import BadInput, HostFault
+from romanesco.core.spaces import to_json
 from romanesco.core.types import Env
+from romanesco.envs.world import World
 from romanesco.lab import files, panel, store
 from romanesco.lab.build import Objects, environment, given_environment
 from romanesco.lab.config import Config
 from romanesco.lab.group import CHUNK_SECONDS, Group, Programs
 from romanesco.lab.guard import Stop
+from romanesco.lab.host import HostPrograms
 from romanesco.lab.lock import Lock
 from romanesco.lab.sinks import Sinks, TensorBoard
 from romanesco.lab.store import EVALS, DiskFull, Jsonl, Results, RunFolder, SeedResult, Status
@@ -76,6 +79,20 @@ def numerics(config: Config):
         yield
 
 
+def world_of(config: Config, objects: Objects, num_envs: int = 1) -> Env | World:
+    """The world that a configuration or an object names; on the host its first `num_envs` streams are made now."""
+    if objects.env is None:
+        return environment(config.env, num_envs)
+    return given_environment(objects.env, config.env, num_envs)
+
+
+def programs_of(config: Config, env: Env | World, objects: Objects, devices: Sequence[Any]) -> Programs | HostPrograms:
+    """The programs of a run in this world."""
+    if isinstance(env, World):
+        return HostPrograms(config, env, objects, devices)
+    return Programs(config, env, objects, devices)
+
+
 def start(
     config: Config, *, hooks: Hooks, objects: Objects = Objects(), argv: Sequence[str] = (), view: Any = None
 ) -> Path:  # fmt: skip
@@ -83,8 +100,7 @@ def start(
     task, agent = _names(config, objects)
     with numerics(config):
         devices = devices_for(config, seeds=config.seeds)
-        env = environment(config.env) if objects.env is None else given_environment(objects.env)
-        programs = Programs(config, env, objects, devices)
+        programs = programs_of(config, world_of(config, objects, config.num_envs), objects, devices)
         path = store.new_folder(config.root, task, agent, config.name)
         folder = RunFolder(path)
         with Lock(path, say=_say(view)), Stop(path) as stop:
@@ -109,8 +125,7 @@ def resume(
     missing = sorted(set(range(config.seed, config.seed + config.seeds)) - {s for _, seeds in groups for s in seeds})
     with numerics(config):
         devices = devices_for(config, seeds=max(len(seeds) for _, seeds in [*groups, (None, missing)]))
-        env = environment(config.env) if objects.env is None else given_environment(objects.env)
-        programs = Programs(config, env, objects, devices)
+        programs = programs_of(config, world_of(config, objects, config.num_envs), objects, devices)
         with Lock(path, say=_say(view)), Stop(path) as stop:
             groups += [(f"g{len(groups)}", missing)] if missing else []
             loop = _Loop(programs, folder, groups, hooks, view, stop)
@@ -136,8 +151,8 @@ def _names(config: Config, objects: Objects) -> tuple[str, str]:
     return getattr(objects.env, "__name__", type(objects.env).__name__).lower(), memory
 
 
-def describe(programs: Programs) -> dict[str, Any]:
-    """model.json: the agent's arrays, its parameters, and what its memory carries."""
+def describe(programs: Programs | HostPrograms) -> dict[str, Any]:
+    """model.json: the agent's arrays, its parameters, what its memory carries, and the spaces it lives in."""
     agent = programs.like.learner.agent
     leaves = jax.tree_util.tree_leaves_with_path(agent)
     arrays = {jax.tree_util.keystr(path).lstrip("."): list(x.shape) for path, x in leaves}
@@ -147,6 +162,8 @@ def describe(programs: Programs) -> dict[str, Any]:
         "parameters": sum(x.size for _, x in leaves),
         "carry": sum(x.size for x in carry),
         "arrays": arrays,
+        "observation_space": to_json(programs.setup.env.observation_space),
+        "action_space": to_json(programs.setup.env.action_space),
     }
 
 
@@ -154,8 +171,8 @@ class _Loop:
     """One process's work on one run folder."""
 
     def __init__(
-        self, programs: Programs, folder: RunFolder, groups: Sequence[tuple[str | None, list[int]]], hooks: Hooks,
-        view: Any, stop: Stop,
+        self, programs: Programs | HostPrograms, folder: RunFolder,
+        groups: Sequence[tuple[str | None, list[int]]], hooks: Hooks, view: Any, stop: Stop,
     ):  # fmt: skip
         self.programs, self.folder, self.config, self.hooks = programs, folder, programs.config, hooks
         self.groups = [Group(programs, folder, seeds, name) for name, seeds in groups]
@@ -212,7 +229,7 @@ class _Loop:
         self.programs.compile(group.seeds, begin=fresh)
         if fresh:
             group.begin()
-        self.programs.chunk.ready()
+        self.programs.ready()
         facts = panel.Facts(
             f"{self.task}/{self.agent}  {self.folder.path.name}",
             total=self.config.final_step, seeds=len(group.seeds), threshold=self.env.threshold,
@@ -225,7 +242,7 @@ class _Loop:
         saved = time.monotonic()
         while True:
             if group.update in evals and group.evaluated != group.update and not self.stop.poll():
-                rows = group.evaluate()
+                rows = self._spared(group, group.evaluate)
                 self.evals.write(rows)
                 facts.judged(rows)
                 self.view.show(facts)
@@ -236,11 +253,11 @@ class _Loop:
                 saved = time.monotonic()
             self._status("running", group.step)
             if self.stop.asked and not ended:
-                raise Interrupted(self._how_to_go_on())
+                raise Interrupted(f"interrupted; saved. {self._go_on()}")
             if ended:
                 break
             border = min(x for x in evals | saves | {total} if x > group.update)
-            rows, errors = group.advance(border)
+            rows, errors = self._spared(group, group.advance, border)
             for row in rows:
                 row["time/compile_s"] = facts.compile_s
                 if row["train/off_policy"] > facts.limit:
@@ -258,6 +275,15 @@ class _Loop:
         if success:
             mean = sum(success) / len(success)
             self.view.say(f"success {mean:.1%} over the last 1,000 training episodes or more of each seed")
+
+    def _spared(self, group: Group, act: Callable, *args: Any) -> Any:
+        """What `act` returns; a world that breaks costs no more than what was done since the last chunk."""
+        try:
+            return act(*args)
+        except HostFault as error:
+            if group.update > 0:
+                self._save(group, must=False)
+            raise RunFailed(f"{error}; the state at step {group.step} is saved. {self._go_on()}") from error
 
     def _save(self, group: Group, *, must: bool) -> None:
         """A checkpoint; a full disk may refuse a few times, then the run stops."""
@@ -282,8 +308,8 @@ class _Loop:
             self.slow = True
             self.view.say(f"warning: a save took {seconds:.0f} s, near run.grace={self.config.run.grace:g}: raise it")
 
-    def _how_to_go_on(self) -> str:
-        return f'interrupted; saved. Go on with: romanesco train --resume "{self.folder.path}"'
+    def _go_on(self) -> str:
+        return f'Go on with: romanesco train --resume "{self.folder.path}"'
 
     def _status(self, status: Any, steps: int | None = None, error: str | None = None) -> None:
         self.heartbeat += 1

@@ -42,7 +42,8 @@ class Windows:
 
     def _row(self, update: int) -> dict[str, Any]:
         step = update * self.steps_per_update
-        total = {name: math.fsum(u[name] for u in self.pending) for name in self.pending[0]}
+        names = {name: None for u in self.pending for name in u}  # a host may tell of `success` late
+        total = {name: math.fsum(u.get(name, 0.0) for u in self.pending) for name in names}
         episodes = total["episodes"]
         row: dict[str, Any] = {"step": step, "live_step": step - self.idle, "seed": self.seed, "update": update}
         row["rollout/episodes"] = int(episodes)

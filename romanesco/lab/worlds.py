@@ -145,13 +145,44 @@ class Gymnax(Environment):
 
 
 @dataclass
-class GivenEnvironment(Environment):
+class HostEnvironment(Environment):
+    """A world outside the program."""
+
+    vectorization: str = key(
+        "auto",
+        "auto: the environment's own vector form, else sync; sync: in this process; async: a process each",
+        choices=("auto", "sync", "native", "async"),
+    )
+    timeout: float = positive(60.0, "seconds that one step may take")
+
+
+@dataclass
+class GymnasiumEnvironment(HostEnvironment):
+    """Any environment that Gymnasium can make: `env=gymnasium:ID`; its constructor's keywords are settings."""
+
+    name: ClassVar[str] = "gymnasium"
+
+
+@dataclass
+class Lander(HostEnvironment):
+    """Land between two flags (Gymnasium's LunarLander-v3)."""
+
+    name: ClassVar[str] = "lander"
+    continuous: bool = key(False, "throttles as a Box instead of four actions")
+    gravity: float = key(-10.0, "m/s^2", above=-12, most=-0.01)
+    enable_wind: bool = key(False, "wind and turbulence")
+    wind_power: float = key(15.0, "largest force of the wind", least=0, most=20)
+    turbulence_power: float = key(1.5, "largest torque of the turbulence", least=0, most=2)
+
+
+@dataclass
+class GivenEnvironment(HostEnvironment):
     """An environment that came as an object."""
 
     name: ClassVar[str] = "object"
 
 
 WORLDS = (
-    TMaze, CartPole, Acrobot, MountainCar, Pendulum, MountainCarContinuous, Gymnax,
+    TMaze, CartPole, Acrobot, MountainCar, Pendulum, MountainCarContinuous, Lander, Gymnax,
     Probe1, Probe2, Probe3, Probe4, Probe5, Probe6, Probe7, Probe8,
 )  # fmt: skip

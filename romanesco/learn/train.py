@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -11,7 +12,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from romanesco.agent.normalize import Normalizer, discounted_returns
 from romanesco.agent.rollout import Streams, Tally, collect, start
-from romanesco.core.types import Actor, Env, Metrics, Rollout
+from romanesco.core.types import Actor, Metrics, Rollout
 from romanesco.learn import ppo
 from romanesco.learn.gae import advantages
 from romanesco.learn.ppo import Aux, Hyper, Learner
@@ -20,7 +21,7 @@ from romanesco.learn.ppo import Aux, Hyper, Learner
 class Setup(eqx.Module):
     """What a run is told: the world, numbers and sizes. Shared by all its seeds."""
 
-    env: Env
+    env: Any  # an Env; of a world on the host only what it says of itself
     hp: Hyper
     opt: optax.GradientTransformation = eqx.field(static=True)
     num_envs: int = eqx.field(static=True)
@@ -40,14 +41,34 @@ class State(eqx.Module):
     failed: Int[Array, ""]  # number of the first update with a NaN or inf, else -1: nothing after it counts
 
 
+def begin_keys(key: Key[Array, ""]) -> tuple[Key[Array, ""], Key[Array, ""]]:
+    """-> the keys of a seed's agent and of its first episodes."""
+    k_agent, k_start = jax.random.split(jax.random.fold_in(key, 0))
+    return k_agent, k_start
+
+
+def update_keys(key: Key[Array, ""], number: Int[Array, ""] | int) -> tuple[Key[Array, ""], Key[Array, ""]]:
+    """-> the keys with which update `number` collects and learns."""
+    k_collect, k_update = jax.random.split(jax.random.fold_in(jax.random.fold_in(key, 1), number))
+    return k_collect, k_update
+
+
+def init_learner(key: Key[Array, ""], make_agent: Callable[[Key[Array, ""]], Actor], setup: Setup) -> Learner:
+    """A fresh agent, its optimizer and its normalizer."""
+    kinds = {kind: kind in setup.normalize for kind in ("obs", "reward")}
+    return ppo.init(make_agent(key), setup.opt, Normalizer.of(setup.env.observation_space, **kinds))
+
+
 def init(key: Key[Array, ""], make_agent: Callable[[Key[Array, ""]], Actor], setup: Setup) -> State:
     """A seed before its first update. Law L4: it depends on its own key alone."""
-    k_agent, k_start = jax.random.split(jax.random.fold_in(key, 0))
-    env = setup.env
-    kinds = {kind: kind in setup.normalize for kind in ("obs", "reward")}
-    learner = ppo.init(make_agent(k_agent), setup.opt, Normalizer.of(env.observation_space, **kinds))
-    streams = start(k_start, env, learner.actor, setup.num_envs)
-    state = State(learner, streams, jnp.zeros(setup.num_envs), jnp.int32(-1))
+    k_agent, k_start = begin_keys(key)
+    learner = init_learner(k_agent, make_agent, setup)
+    return at_first(learner, start(k_start, setup.env, learner.actor, setup.num_envs))
+
+
+def at_first(learner: Learner, streams: Streams) -> State:
+    """The state of a seed that nothing has happened to."""
+    state = State(learner, streams, jnp.zeros(streams.ts.reward.shape[0]), jnp.int32(-1))
     return jax.tree.map(lambda x: x.copy(), state)  # no two leaves share a buffer: all of them are donated
 
 
@@ -61,11 +82,20 @@ def iterate(
     key: Key[Array, ""], state: State, setup: Setup, number: Int[Array, ""], total: Int[Array, ""]
 ) -> tuple[State, Metrics]:
     """One update: collect, learn, refresh the normalizer. A state that is not finite is not taken."""
-    k_collect, k_update = jax.random.split(jax.random.fold_in(jax.random.fold_in(key, 1), number))
-    hp = scheduled(setup, number, total)
-    learner = state.learner
-    streams, rollout, tally = collect(k_collect, setup.env, learner.actor, state.streams, setup.horizon)
+    k_collect, _ = update_keys(key, number)
+    streams, rollout, tally = collect(k_collect, setup.env, state.learner.actor, state.streams, setup.horizon)
+    state, metrics = learn(key, state, setup, number, total, streams, rollout)
+    return state, {**metrics, **_episodes(tally, rollout.steps.last)}
+
+
+def learn(
+    key: Key[Array, ""], state: State, setup: Setup, number: Int[Array, ""], total: Int[Array, ""],
+    streams: Streams, rollout: Rollout,
+) -> tuple[State, Metrics]:  # fmt: skip
+    """What update `number` makes of a rollout that ended in `streams`, wherever it was collected."""
+    hp, learner = scheduled(setup, number, total), state.learner
     returns, seen = discounted_returns(state.returns, rollout, jnp.asarray(hp.gamma))
+    _, k_update = update_keys(key, number)
     learner, metrics = setup.update(k_update, learner, rollout, setup.opt, hp, aux=setup.aux)
     learner = dataclasses.replace(learner, normalizer=learner.normalizer.merge(rollout, seen))
 
@@ -73,7 +103,7 @@ def iterate(
     failed = jnp.where((state.failed < 0) & ~well, number, state.failed).astype(jnp.int32)
     new = State(learner, streams, returns, failed)
     state = jax.tree.map(lambda new, old: jnp.where(well, new, old), new, dataclasses.replace(state, failed=failed))
-    return state, {**{f"train/{k}": v for k, v in metrics.items()}, **_episodes(tally, rollout.steps.last)}
+    return state, {f"train/{k}": v for k, v in metrics.items()}
 
 
 def _episodes(tally: Tally, last: Array) -> Metrics:
@@ -115,16 +145,20 @@ def train(
 
 
 def first_bad(
-    key: Key[Array, ""], state: State, setup: Setup, number: int, total: int
+    key: Key[Array, ""], state: State, setup: Setup, number: int, total: int, rollout: Rollout | None = None
 ) -> tuple[str, int, int, Rollout] | None:
     """Which tensor of update `number` is the first with a NaN or inf -> (name, how many, of how many, its rollout).
 
     `state` is the last good one: the bad update is run again from it, piece by piece, in the order in which numbers
-    arise. Gradients are those of the whole rollout as one minibatch. None if the update is finite after all.
+    arise; where the world cannot be run again, `rollout` is what was collected. Gradients are those of the whole
+    rollout as one minibatch. None if the update is finite after all.
     """
-    k_collect, k_update = jax.random.split(jax.random.fold_in(jax.random.fold_in(key, 1), number))
+    k_collect, k_update = update_keys(key, number)
     hp, learner = scheduled(setup, jnp.int32(number), jnp.int32(total)), state.learner
-    rollout = jax.jit(collect, static_argnums=4)(k_collect, setup.env, learner.actor, state.streams, setup.horizon)[1]
+    again = jax.jit(collect, static_argnums=4)
+    if rollout is None:
+        rollout = again(k_collect, setup.env, learner.actor, state.streams, setup.horizon)[1]
+    assert rollout is not None
     scaled = learner.normalizer.scaled(rollout)
     adv = advantages(scaled, hp.gamma, hp.lam)
     gradient = eqx.filter_jit(eqx.filter_grad(ppo.loss, has_aux=True))

@@ -1,0 +1,166 @@
+"""Gymnasium environments by id, by object or by factory, as worlds on the host."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import functools
+import inspect
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import gymnasium
+from gymnasium import logger
+from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv, VectorEnv
+
+from romanesco.core.errors import BadInput, HostFault, nearest
+from romanesco.envs.host import Host
+from romanesco.envs.table import FEATURES, VELOCITIES
+from romanesco.envs.tidy import Tidy
+from romanesco.envs.world import World
+
+EXTRAS = {"Box2D": "box2d", "box2d": "box2d", "ale_py": "atari", "mujoco": "memory-maze", "pygame": "render"}
+
+
+def gym(
+    id: str,
+    *,
+    vectorization: str = "auto",
+    timeout: float = 60.0,
+    max_steps: int | None = None,
+    num_envs: int = 1,
+    feature_names: tuple[str, ...] | None = None,
+    velocities: tuple[int, ...] = (),
+    rescale_actions: bool = False,
+    no_velocity: bool = False,
+    stack: int = 1,
+    **options: Any,
+) -> World:
+    """Any registered Gymnasium environment; `options` are its constructor's keywords."""
+    spec = specification(id)
+    if max_steps is not None:
+        options["max_episode_steps"] = max_steps
+    native = spec.vector_entry_point is not None
+    if vectorization == "native" and not native:
+        raise BadInput(f"env.vectorization=native: {id} has no vector environment of its own; use auto or sync")
+    make = functools.partial(_make, id, **options)
+    if vectorization == "native" or (vectorization == "auto" and native):
+        streams = lambda n: Host(_native(id, n, options), timeout=timeout)
+    else:
+        streams = functools.partial(_streams, make, vectorization, timeout, None)
+    return World.of(
+        streams, num_envs, max_steps=max_steps or spec.max_episode_steps, threshold=spec.reward_threshold,
+        feature_names=feature_names, velocities=velocities, rescale_actions=rescale_actions, no_velocity=no_velocity,
+        stack=stack,
+    )  # fmt: skip
+
+
+def lander(*, gravity: float = -10.0, **settings: Any) -> World:
+    """Gymnasium's LunarLander-v3."""
+    about = {"feature_names": FEATURES["lander"], "velocities": VELOCITIES["lander"]}
+    return gym("LunarLander-v3", gravity=gravity, **about, **settings)
+
+
+def given(
+    env: Any, *, vectorization: str = "auto", timeout: float = 60.0, max_steps: int | None = None, num_envs: int = 1,
+    **settings: Any,
+) -> World:  # fmt: skip
+    """A user's Gymnasium environment, vector environment, class, or function that makes one."""
+    about = None
+    if isinstance(env, VectorEnv):
+        streams, about = _of_vector(env, timeout), env.spec
+    else:
+        make, about = _maker(env)
+        streams = functools.partial(_streams, make, vectorization, timeout, max_steps)
+    limit = max_steps or (about.max_episode_steps if about else None)
+    threshold = about.reward_threshold if about else None
+    return World.of(streams, num_envs, max_steps=limit, threshold=threshold, **settings)
+
+
+def specification(id: str) -> Any:
+    """The registered specification; an unknown id raises `BadInput` with the nearest."""
+    module, _, name = id.rpartition(":")
+    if module:
+        try:
+            __import__(module)
+        except ImportError as error:
+            raise BadInput(f"gymnasium:{id}: cannot import {module}: {error}") from None
+    if name not in gymnasium.registry:
+        close = nearest(name, list(gymnasium.registry))
+        raise BadInput(f"Gymnasium knows no environment `{name}`{close or ';'} `module:Name-v0` imports a module first")
+    return gymnasium.registry[name]
+
+
+def _make(id: str, **options: Any) -> Any:
+    return gymnasium.make(id, disable_env_checker=True, **options)
+
+
+def _native(id: str, n: int, options: dict[str, Any]) -> VectorEnv:
+    return gymnasium.make_vec(id, num_envs=n, vectorization_mode="vector_entry_point", **options)
+
+
+def _streams(make: Callable[[], Any], vectorization: str, timeout: float, max_steps: int | None, n: int) -> Host:
+    """n environments in this process, or in one process each (`async`)."""
+    if vectorization == "native":
+        raise BadInput("env.vectorization=native: only registered environments have one; use auto, sync or async")
+    makers = [functools.partial(Tidy, make, i, max_steps) for i in range(n)]
+    try:
+        if vectorization != "async":
+            return Host(SyncVectorEnv(makers), timeout=timeout)
+        logger.min_level = max(logger.min_level, logger.ERROR + 1)  # faults of workers reach the user once, from us
+        with _hidden_main():
+            return Host(AsyncVectorEnv(makers, context="spawn"), timeout=timeout)
+    except HostFault as error:
+        raise _missing(error) from error
+
+
+def _missing(error: HostFault) -> Exception:
+    """What making an environment said: a library that is not installed is bad input, with its remedy."""
+    said = str(error)
+    if "DependencyNotInstalled" in said or "ModuleNotFoundError" in said:
+        extra = next((extra for word, extra in EXTRAS.items() if word in said), None)
+        return BadInput(f"{said}; " + (f'pip install -e ".[{extra}]"' if extra else "install what it names"))
+    return BadInput(said)
+
+
+@contextlib.contextmanager
+def _hidden_main() -> Iterator[None]:
+    """Spawned workers do not run the user's script again: what is defined there travels by value."""
+    main = sys.modules["__main__"]
+    hidden = {name: main.__dict__.pop(name) for name in ("__file__", "__spec__") if name in main.__dict__}
+    main.__spec__ = None
+    try:
+        yield
+    finally:
+        main.__dict__.update(hidden)
+
+
+def _maker(env: Any) -> tuple[Callable[[], Any], Any]:
+    """-> a function that makes one environment, and its specification if it has one."""
+    if inspect.isclass(env) or not hasattr(env, "reset"):
+        return env, None
+    spec = getattr(env, "spec", None)
+    if spec is not None:
+        return functools.partial(gymnasium.make, spec, disable_env_checker=True), spec
+    try:
+        pristine = copy.deepcopy(env)
+    except Exception as error:
+        raise BadInput(
+            f"env={type(env).__name__}: it cannot be copied ({type(error).__name__}), and evaluation needs a second "
+            "one; give a factory: a class, or a function that makes it"
+        ) from error
+    return functools.partial(copy.deepcopy, pristine), None
+
+
+def _of_vector(env: VectorEnv, timeout: float) -> Callable[[int], Host]:
+    """More vector environments like this one, from its specification, in next-step mode."""
+    spec = env.spec
+    if spec is None:
+        raise BadInput(
+            f"env={type(env).__name__}: a vector environment without a spec cannot be made again for evaluation; give "
+            "a single environment or a factory"
+        )
+    kwargs = {**spec.kwargs}
+    kwargs.pop("num_envs", None)
+    return lambda n: _streams(functools.partial(gymnasium.make, spec.id), "sync", timeout, None, n)

@@ -1,0 +1,156 @@
+"""Worlds outside the program: Gymnasium environments as B streams in next-step autoreset."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import signal
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import numpy as np
+from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
+from jaxtyping import Array, Float, Key, PyTree
+
+from romanesco.core.errors import BadInput, HostFault
+from romanesco.core.spaces import Box, Discrete, MultiDiscrete, describe
+from romanesco.core.types import TimeStep
+from romanesco.envs.tidy import batched, ours
+
+MODES = ("auto", "sync", "native", "async")
+
+
+class Host:
+    """A Gymnasium vector environment in next-step autoreset as a `HostEnv`.
+
+    Stream i is seeded once, at `reset`, with 31 bits of its key. Observations are copies. Actions are checked before
+    the environments see them; a NaN, a fault or `timeout` seconds without an answer raise `HostFault`.
+    """
+
+    def __init__(self, vector: VectorEnv, *, timeout: float = 60.0):
+        mode = vector.metadata.get("autoreset_mode")
+        if mode != AutoresetMode.NEXT_STEP:
+            raise BadInput(
+                f"{type(vector).__name__} resets in mode {getattr(mode, 'name', mode)}; construct it with "
+                "autoreset_mode=gymnasium.vector.AutoresetMode.NEXT_STEP, or give a single environment or a factory"
+            )
+        self.vector, self.timeout, self.num_envs = vector, timeout, vector.num_envs
+        self.observation_space = ours(vector.single_observation_space, "observation")
+        self.action_space = ours(vector.single_action_space, "action")
+        if not isinstance(self.action_space, Discrete | MultiDiscrete | Box):
+            raise BadInput(f"action space {describe(self.action_space)}: supported are Discrete, MultiDiscrete and Box")
+        self._choices = np.asarray(getattr(self.action_space, "nvec", 0))
+        self._reset_now = np.zeros(self.num_envs, bool)
+        self._return, self._length = np.zeros(self.num_envs), np.zeros(self.num_envs)
+        self._told: dict[str, np.ndarray] = {}
+
+    def reset(self, key: Key[Array, "B"]) -> TimeStep:
+        seeds = [int(x) >> 1 for x in np.asarray(jax.vmap(jax.random.bits)(key), np.uint32)]
+        seed: Any = seeds if isinstance(self.vector, SyncVectorEnv | AsyncVectorEnv) else seeds[0]
+        with self._answers("reset"):
+            obs, _ = self.vector.reset(seed=seed)
+        self._reset_now[:] = False
+        self._return[:], self._length[:] = 0, 0
+        self._told = {}
+        zero, one = np.zeros(self.num_envs, np.float32), np.ones(self.num_envs, np.float32)
+        return self._seen(obs, zero, one, np.ones(self.num_envs, bool), np.zeros(self.num_envs, bool))
+
+    def step(self, key: Key[Array, "B"], action: PyTree[Any]) -> TimeStep:
+        del key  # for worlds whose chance comes from outside
+        action = self._checked(np.asarray(action))
+        with self._answers("step"):
+            obs, reward, terminated, truncated, info = self.vector.step(action)
+        first = self._reset_now
+        last = np.logical_or(terminated, truncated) & ~first
+        reward = np.where(first, 0.0, reward)
+        discount = np.where(np.asarray(terminated) & ~first, 0.0, 1.0).astype(np.float32)
+        self._return = np.where(first, 0.0, self._return + reward)
+        self._length = np.where(first, 0.0, self._length + 1)
+        for name in info.keys() & {"success", "lives"}:
+            self._told[name] = np.asarray(info[name], np.float32)
+        self._reset_now = last
+        return self._seen(obs, reward.astype(np.float32), discount, first, last)
+
+    def metrics(self) -> dict[str, Float[np.ndarray, "B"]]:
+        """Of the episodes that stand at a `last`: `return`, `length`, and what `info` told (`success`, `lives`)."""
+        return {"return": self._return, "length": self._length, **self._told}
+
+    def close(self) -> None:
+        with contextlib.suppress(Exception):  # of workers that are gone
+            self.vector.close(**({"terminate": True} if isinstance(self.vector, AsyncVectorEnv) else {}))
+        self.vector.closed = True
+
+    def render(self) -> np.ndarray:
+        """What the first stream looks like, uint8 [H W 3]."""
+        frames = self.vector.render()
+        frame = frames[0] if isinstance(frames, tuple | list) else frames
+        if frame is None:
+            raise BadInput("this environment has no picture; make it with render_mode=rgb_array")
+        return np.asarray(frame, np.uint8)
+
+    def _seen(self, obs: Any, reward, discount, first, last) -> TimeStep:
+        obs = batched(self.vector.single_observation_space, obs)
+        for what, tree in (("reward", reward), ("observation", obs)):
+            for path, x in jax.tree_util.tree_leaves_with_path(tree):
+                if x.dtype.kind == "f" and not np.isfinite(x).all():
+                    i, *at = np.argwhere(~np.isfinite(x))[0].tolist()
+                    name = f"{what}{jax.tree_util.keystr(path)}{at or ''}"
+                    step = f"step {int(self._length[i])} of its episode"
+                    raise HostFault(
+                        f"environment {i} gave {x[(i, *at)]} in {name} at {step} (obs, reward must be finite)"
+                    )
+        return TimeStep(obs, reward, discount, first.copy(), last)
+
+    def _checked(self, action: np.ndarray) -> np.ndarray:
+        """The actions, as the vector environment takes them; one that is foreign to the space raises."""
+        space = self.action_space
+        shape = (self.num_envs, *space.shape)  # type: ignore[union-attr]
+        if action.shape != shape:
+            raise BadInput(f"actions of shape {action.shape}; {self.num_envs} streams want {shape}")
+        if isinstance(space, Box):
+            wrong = ~np.isfinite(action)
+        else:
+            if action.dtype.kind not in "iu":
+                raise BadInput(f"actions of type {action.dtype}; {describe(space)} wants integers")
+            low, high = (space.start, space.start + space.n) if isinstance(space, Discrete) else (0, self._choices)
+            wrong = (action < low) | (action >= high)
+        if wrong.any():
+            i = int(np.argwhere(wrong)[0][0])
+            raise BadInput(f"stream {i}: action {action[i].tolist()} is not in {describe(space)}")
+        return action.astype(self.vector.single_action_space.dtype, copy=True)
+
+    @contextlib.contextmanager
+    def _answers(self, doing: str) -> Iterator[None]:
+        """Faults of workers and silence, as `HostFault`."""
+        with _deadline(self.timeout, doing):
+            try:
+                yield
+            except (multiprocessing.TimeoutError, TimeoutError):
+                raise HostFault(_silence(self.timeout, doing)) from None
+            except (EOFError, ConnectionError) as error:
+                raise HostFault(f"a worker of the environments died during {doing}: {type(error).__name__}") from error
+
+
+def _silence(timeout: float, doing: str) -> str:
+    return f"an environment did not answer to {doing} within env.timeout={timeout:g} s"
+
+
+@contextlib.contextmanager
+def _deadline(seconds: float, doing: str) -> Iterator[None]:
+    """`HostFault` after `seconds`, where the process lets its main thread be interrupted."""
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
+        yield
+        return
+
+    def late(number, frame):
+        raise HostFault(_silence(seconds, doing))
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)

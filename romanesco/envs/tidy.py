@@ -1,0 +1,130 @@
+"""One Gymnasium environment as everything above expects it. Needs no JAX: workers of `async` import this file.
+
+Environments of users speak in many ways: rewards as arrays, observations as lists, `done` in one flag, an exception in
+the middle. Here each becomes one way, and what goes wrong becomes a `HostFault` that says where.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+
+from romanesco.core.errors import BadInput, HostFault
+from romanesco.core.spaces import Box, Discrete, MultiDiscrete, Space
+
+DECLARED = ("success", "lives")  # the entries of `info` that become metrics
+SUPPORTED = "Box, Discrete, MultiDiscrete and MultiBinary, and Dict and Tuple of them"
+
+
+def ours(space: spaces.Space, where: str) -> Space:
+    """A Gymnasium space in our words; `where` names its place in errors.
+
+    Floats are seen as float32, integers and booleans of a Box other than bytes too. Keys of a Dict keep their names.
+    """
+    match space:
+        case spaces.Discrete():
+            return Discrete(int(space.n), int(space.start))
+        case spaces.MultiBinary():
+            return MultiDiscrete(np.full(space.shape, 2))  # type: ignore[arg-type]
+        case spaces.MultiDiscrete() if not np.any(space.start):
+            return MultiDiscrete(space.nvec)  # type: ignore[arg-type]
+        case spaces.Box():
+            dtype = np.uint8 if space.dtype == np.uint8 else np.float32
+            bound = lambda x: np.asarray(x, dtype)
+            return Box(space.shape, dtype, bound(space.low), bound(space.high))
+        case spaces.Dict():
+            return {str(k): ours(s, f"{where}[{k!r}]") for k, s in space.spaces.items()}
+        case spaces.Tuple():
+            return tuple(ours(s, f"{where}[{i}]") for i, s in enumerate(space.spaces))
+    raise BadInput(f"{where}: a space of kind {type(space).__name__}; supported are {SUPPORTED}")
+
+
+def batched(space: spaces.Space, rows: Any) -> Any:
+    """A vector environment's observations, copied, [B ...] each, in the types that `ours` says."""
+    match space:
+        case spaces.Dict():
+            return {str(k): batched(s, rows[k]) for k, s in space.spaces.items()}
+        case spaces.Tuple():
+            return tuple(batched(s, row) for s, row in zip(space.spaces, rows, strict=True))
+        case spaces.Box():
+            return np.array(rows, np.uint8 if space.dtype == np.uint8 else np.float32)
+    return np.array(rows, np.int32)
+
+
+class Tidy(gymnasium.Env):
+    """Environment `index` of a vector: made by `make`, five answers of plain types, faults with an address.
+
+    `max_steps` truncates, for environments whose own limit cannot be set otherwise.
+    """
+
+    def __init__(self, make: Callable[[], Any], index: int, max_steps: int | None = None):
+        self.index, self.max_steps, self.calls, self.length = index, max_steps, 0, 0
+        self.env = self._guarded("being made", make)
+        for name in ("observation_space", "action_space", "reset", "step"):
+            if not hasattr(self.env, name):
+                raise HostFault(f"environment {index}: {type(self.env).__name__} has no `{name}`")
+        self.observation_space, self.action_space = self.env.observation_space, self.env.action_space
+        self.metadata, self.render_mode = {}, getattr(self.env, "render_mode", None)
+        self._seeded = "seed" in inspect.signature(self.env.reset).parameters or hasattr(self.env, "unwrapped")
+
+    def _guarded(self, doing: str, act: Callable, *args: Any, **words: Any) -> Any:
+        try:
+            return act(*args, **words)
+        except Exception as error:
+            last = traceback.extract_tb(error.__traceback__)[-1]
+            place = f"{os.path.basename(last.filename)}, line {last.lineno}"
+            said = " ".join(str(error).split())
+            raise HostFault(
+                f"environment {self.index} broke {doing}: {type(error).__name__}: {said} ({place})"
+            ) from error
+
+    def _observation(self, space: spaces.Space, x: Any) -> Any:
+        match space:
+            case spaces.Dict():
+                return {k: self._observation(s, x[k]) for k, s in space.spaces.items()}
+            case spaces.Tuple():
+                return tuple(self._observation(s, x[i]) for i, s in enumerate(space.spaces))
+        made = np.asarray(x, space.dtype)
+        if made.shape != space.shape:
+            raise ValueError(f"an observation of shape {made.shape}, where its space says {space.shape}")
+        return made
+
+    def _info(self, info: Any) -> dict[str, float]:
+        return {k: float(info[k]) for k in DECLARED if isinstance(info, dict) and k in info}
+
+    def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple[Any, dict]:
+        said = self._guarded("in reset", self.env.reset, **({"seed": seed} if self._seeded else {}))
+        obs, info = said if isinstance(said, tuple) and len(said) == 2 and isinstance(said[1], dict) else (said, {})
+        self.length = 0
+        return self._guarded("in reset", self._observation, self.observation_space, obs), self._info(info)
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict]:
+        self.calls, self.length = self.calls + 1, self.length + 1
+        return self._guarded(f"at its step {self.calls}", self._step, action)
+
+    def _step(self, action: Any) -> tuple[Any, float, bool, bool, dict]:
+        said = self.env.step(action)
+        if len(said) == 4:  # the older form: one flag, the limit told in `info`
+            obs, reward, done, info = said
+            truncated = bool(done) and bool(info.get("TimeLimit.truncated", False))
+            terminated = bool(done) and not truncated
+        else:
+            obs, reward, terminated, truncated, info = said
+        limit = self.max_steps is not None and self.length >= self.max_steps
+        obs = self._observation(self.observation_space, obs)
+        reward = float(np.asarray(reward, np.float64).reshape(()) if np.size(reward) == 1 else reward)
+        return obs, reward, bool(terminated), bool(truncated) or limit, self._info(info)
+
+    def render(self) -> Any:
+        return self.env.render()
+
+    def close(self) -> None:
+        if hasattr(self.env, "close"):
+            self.env.close()

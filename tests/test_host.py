@@ -1,0 +1,182 @@
+"""Worlds on the host: the laws, what an environment may be, and what happens when it breaks."""
+
+import functools
+import warnings
+
+import gymnasium
+import jax
+import numpy as np
+import pytest
+from worlds_on_host import SCRIPT, Broken, Old, Scripted, Trees
+
+from romanesco.core.errors import BadInput, HostFault
+from romanesco.core.spaces import Box, Discrete, MultiDiscrete, contains, from_json, to_json
+from romanesco.envs.gym import given, gym
+from romanesco.envs.host import Host
+from romanesco.envs.probe import probe8
+from romanesco.envs.pure import cartpole
+from romanesco.envs.tmaze import tmaze
+from romanesco.laws.collector import fresh
+from romanesco.laws.host import LAWS, c1_collectors
+
+SETTINGS = [{}, {"stack": 2}, {"no_velocity": True}, {"rescale_actions": True}, {"stack": 3, "rescale_actions": True}]
+
+
+def keys(n, seed=0):
+    return jax.random.split(jax.random.key(seed), n)
+
+
+@pytest.mark.parametrize("memory", ["none", "gru", "agalite"])
+def test_c1_host_collector_is_the_device_collector(memory):
+    c1_collectors(tmaze(corridor_length=3, max_steps=5), lambda env: fresh(jax.random.key(7), env, memory))
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=str)
+def test_c1_under_every_transform(settings):
+    world = probe8(bound=0.1) if "rescale_actions" in settings else cartpole()
+    c1_collectors(world, lambda env: fresh(jax.random.key(7), env, "gru"), **settings)
+
+
+def of(make):
+    return lambda n, vectorization: given(make, num_envs=n, vectorization=vectorization)
+
+
+@pytest.mark.parametrize("make", [Scripted, Trees], ids=["scripted", "trees"])
+@pytest.mark.parametrize("law", LAWS)
+def test_law(law, make):
+    LAWS[law](of(make))
+
+
+@pytest.mark.parametrize("law", ["E1", "E2", "H4"])
+def test_law_on_a_native_vector_environment(law):
+    LAWS[law](lambda n, vectorization: gym("CartPole-v1", num_envs=n, vectorization="native"))
+
+
+def test_h2_each_way_to_end():
+    env = given(Scripted).streams(1)
+    ts = env.reset(keys(1))
+    seen, calls = [], 0
+    for _ in range(12):
+        ended = bool(ts.last[0])
+        ts = env.step(keys(1), np.zeros(1, np.int32))
+        if ended:
+            assert ts.first[0] and ts.reward[0] == 0 and ts.discount[0] == 1 and not ts.last[0]
+            continue
+        reward, terminated, truncated = SCRIPT[calls % len(SCRIPT)]
+        calls += 1
+        assert (ts.reward[0], ts.discount[0], ts.last[0]) == (
+            reward,
+            0.0 if terminated else 1.0,
+            terminated or truncated,
+        )
+        seen.append(float(env.metrics()["return"][0]))
+    assert seen[:3] == [1.0, 3.0, 3.0]  # the sum runs on to the first end and begins again after it
+
+
+def test_h3_a_same_step_vector_environment_becomes_the_same_stream():
+    asked = {"autoreset_mode": gymnasium.vector.AutoresetMode.SAME_STEP}
+    vector = gymnasium.make_vec("Scripted-v0", num_envs=2, vectorization_mode="sync", vector_kwargs=asked)
+    ways = [given(vector, num_envs=2), given(gymnasium.make("Scripted-v0"), num_envs=2), gym("Scripted-v0", num_envs=2)]
+    streams = [world.streams(2) for world in ways]
+    for env in streams:
+        env.reset(keys(2))
+    for _ in range(10):
+        first, *others = [env.step(keys(2), np.zeros(2, np.int32)) for env in streams]
+        for other in others:
+            jax.tree.map(np.testing.assert_array_equal, first, other)
+    with pytest.raises(BadInput, match="NEXT_STEP"):
+        Host(vector)
+
+
+def test_spaces_become_ours_and_survive_json():
+    env = given(Trees).streams(1)
+    space = env.observation_space
+    assert space["place"][0] == Discrete(3, -1) and space["bits"] == MultiDiscrete([[2, 2, 2]] * 2)
+    assert env.action_space == MultiDiscrete([[2, 3], [4, 2]])
+    box = Box((2,), np.float32, [-np.inf, 0.1], 5)
+    for one in (space, env.action_space, box):
+        assert from_json(to_json(one)) == one
+    assert contains(box, np.array([3, 0.5], np.float32))
+
+
+@pytest.mark.parametrize("kind", ["Text", "Graph", "Sequence"])
+def test_a_space_that_nothing_reads_is_named_with_its_place(kind):
+    class Odd(Scripted):
+        observation_space = gymnasium.spaces.Dict(
+            {
+                "x": {
+                    "Text": gymnasium.spaces.Text(3),
+                    "Graph": gymnasium.spaces.Graph(gymnasium.spaces.Discrete(2), None),
+                    "Sequence": gymnasium.spaces.Sequence(gymnasium.spaces.Discrete(2)),
+                }[kind]
+            }
+        )
+
+    with pytest.raises(BadInput, match=rf"observation\['x'\].*{kind}.*Dict and Tuple"):
+        given(Odd)
+
+
+def test_the_older_form_is_understood():
+    env = given(Old, num_envs=2).streams(2)
+    env.reset(keys(2))
+    for _ in range(3):
+        ts = env.step(keys(2), np.zeros(2, np.int32))
+    assert ts.last.all() and (ts.discount == 1).all() and ts.obs.dtype == np.float32
+    assert env.metrics()["success"].tolist() == [1.0, 1.0] and env.metrics()["return"].tolist() == [3.0, 3.0]
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [("raises", "environment 0 broke at its step 40: ZeroDivisionError: the physics exploded .*worlds_on_host.py"),
+     ("shape", r"observation of shape \(4,\), where its space says \(3,\)"),
+     ("nan reward", "environment 0 gave nan in reward"), ("nan obs", r"environment 0 gave nan in observation\[1\]")],
+)  # fmt: skip
+@pytest.mark.parametrize("vectorization", ["sync", "async"])
+def test_a_fault_says_where(how, said, vectorization):
+    env = given(functools.partial(Broken, how), num_envs=2, vectorization=vectorization).streams(2)
+    env.reset(keys(2))
+    with pytest.raises(HostFault, match=said), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for _ in range(60):
+            env.step(keys(2), np.zeros(2, np.int32))
+    env.close()
+
+
+@pytest.mark.parametrize(("how", "vectorization"), [("hangs", "sync"), ("hangs", "async"), ("dies", "async")])
+def test_silence_and_death_are_faults(how, vectorization):
+    make = functools.partial(Broken, how)
+    env = given(make, num_envs=2, vectorization=vectorization, timeout=1.5).streams(2)
+    env.reset(keys(2))
+    with pytest.raises(HostFault, match=r"env.timeout=1.5 s" if how == "hangs" else "died"):
+        for _ in range(60):
+            env.step(keys(2), np.zeros(2, np.int32))
+    env.close()
+
+
+@pytest.mark.parametrize(
+    ("action", "said"),
+    [([0, 2], "stream 1: action 2"), ([0], r"shape \(1,\)"), ([0.0, 1.0], "float64"), ([-1, 0], "stream 0: action -1")],
+)
+def test_a_foreign_action_never_reaches_the_world(action, said):
+    env = given(Scripted, num_envs=2).streams(2)
+    env.reset(keys(2))
+    with pytest.raises(BadInput, match=said):
+        env.step(keys(2), np.array(action))
+
+
+@pytest.mark.parametrize(
+    ("id", "said"),
+    [("CartPole-v11", "CartPole-v1"), ("no_such_module:X-v0", "cannot import no_such_module")],
+)
+def test_an_unknown_id_is_named(id, said):
+    with pytest.raises(BadInput, match=said):
+        gym(id)
+
+
+def test_an_object_that_cannot_be_copied_asks_for_a_factory():
+    class Held(Scripted):
+        def __deepcopy__(self, memo):
+            raise TypeError("a handle")
+
+    with pytest.raises(BadInput, match="give a factory"):
+        given(Held())
