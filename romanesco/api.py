@@ -1,4 +1,4 @@
-"""What `import romanesco as rm` shows: make, train, load. The same code path and folders as the command line."""
+"""What `import romanesco as rm` shows. The same code path and folders as the command line."""
 
 from __future__ import annotations
 
@@ -14,29 +14,42 @@ import jax
 import numpy as np
 
 from romanesco.agent.evaluate import episode, evaluate
+from romanesco.agent.host import STREAMS as HOST_STREAMS
+from romanesco.agent.host import evaluate_host
 from romanesco.agent.policy import Policy
 from romanesco.core.errors import BadInput
-from romanesco.core.types import Env
+from romanesco.core.types import Env, HostEnv
+from romanesco.envs.world import World
+from romanesco.lab import initial, jobs
 from romanesco.lab import run as lab
 from romanesco.lab.build import Objects, environment
 from romanesco.lab.compose import resolve, resume_overrides
-from romanesco.lab.group import FRESH, Programs
-from romanesco.lab.load import Loaded, config_of, load_run, needed_objects
-from romanesco.lab.store import find_run
+from romanesco.lab.group import FRESH
+from romanesco.lab.load import Loaded, config_of, load_agents, needed_objects
+from romanesco.lab.store import find_policy, find_run
+from romanesco.study import compare as comparing
 from romanesco.study import stats
+from romanesco.study.arms import found_arms
+from romanesco.study.compare import Comparison
 from romanesco.study.report import report
 from romanesco.study.runs import Run
 
 EVALUATION_SEED = FRESH + 1  # `evaluate` draws from neither the training's nor its evaluations' keys
 
 
-def make(name: str, **options: Any) -> Env:
-    """An environment by name: `rm.make("tmaze", corridor_length=160)`, `rm.make("CartPole-v1")`.
+def make(name: str, *, num_envs: int = 1, **options: Any) -> Env | HostEnv:
+    """An environment by name: `rm.make("tmaze", corridor_length=160)`, `rm.make("LunarLander-v3", num_envs=16)`.
 
-    Options are those of the config group `env`; a wrong one raises `BadInput` with the nearest.
+    A pure one is an `Env`, which `jax.vmap` batches; one on the host is a `HostEnv` of `num_envs` streams. Options are
+    those of the config group `env`; a wrong one raises `BadInput` with the nearest.
     """
     config = resolve(None, [f"env={name}"], fields={f"env.{key}": value for key, value in options.items()})[0]
-    return environment(config.env)
+    env = environment(config.env, num_envs)
+    if not isinstance(env, World):
+        return env
+    if env.transforms:
+        raise BadInput(f"make({name!r}): transforms of a world on the host act inside a run; make it without them")
+    return env.streams(num_envs)
 
 
 def _summarize(scores: Sequence[float]) -> tuple[float | None, tuple[float, float] | None]:
@@ -72,13 +85,14 @@ class RunSet:
         """results.json of the only run."""
         return json.loads((self.path / "results.json").read_text(encoding="utf-8"))
 
-    def policy(self, seed: int = 0, *, checkpoint: str | int = "latest") -> Policy:
+    def policy(self, seed: int | str | None = None, *, checkpoint: str | int = "latest") -> Policy:
+        """As `load`."""
         return load(self.path, seed, checkpoint, env=self._objects.env, memory=self._objects.memory,
                     encoder=self._objects.encoder)  # fmt: skip
 
     def evaluate(self, *, episodes: int = 100, greedy: bool = True) -> dict[int, dict[str, np.ndarray]]:
         """Fresh episodes of every seed's latest policy -> {seed: {"return": [episodes], ...}}."""
-        return play(load_run(self.path, objects=self._objects), episodes=episodes, greedy=greedy)
+        return play(load_agents(self.path, objects=self._objects), episodes=episodes, greedy=greedy)
 
 
 def train(
@@ -111,26 +125,28 @@ def train(
         needed_objects(path, config_of(path), objects)
         config = resume_overrides(config_of(path), words, fields=fields)
         _say(view, config.notes)
-        return RunSet([lab.resume(path, config, **told)], objects)
+        return RunSet([jobs.resume(path, config, **told)], objects)
     given = frozenset(name for name in objects.names if name != "aux")
     configs = resolve(preset, words, fields=fields, objects=given)
     paths = []
     for config in configs:
         _say(view, config.notes)
-        paths.append(lab.start(config, **told))
+        paths.append(jobs.start(config, **told))
     return RunSet(paths, objects)
 
 
 def sizes(config: Any) -> list[str]:
     """What a configuration amounts to, before anything runs: parameters, what its memory carries, a rollout's bytes."""
     with lab.numerics(config):
-        programs = Programs(config, environment(config.env), Objects(), jax.devices()[:1])
+        programs = lab.programs_of(config, environment(config.env), Objects(), jax.devices()[:1])
         programs.close()
         about = lab.describe(programs)
         held = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(programs.like))
         obs = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(programs.like.streams.ts))
+        _, source = initial.settle(config, programs.like.learner.actor)
     rollout = (config.algorithm.horizon + 1) * obs
     return [
+        *([source.describe(range(config.seed, config.seed + config.seeds))] if source else []),
         f"{about['parameters']:,} parameters, {about['carry']:,} numbers of memory a stream",
         f"{held / 2**20:,.1f} MiB of state and about {rollout / 2**20:,.1f} MiB a rollout, of each seed",
     ]
@@ -143,28 +159,46 @@ def _say(view: Any, notes: Sequence[str]) -> None:
 
 def load(
     path: str | Path,
-    seed: int = 0,
+    seed: int | str | None = None,
     checkpoint: str | int = "latest",
     *,
     env: Any = None,
     memory: Any = None,
     encoder: Any = None,
 ) -> Policy:
-    """The policy of one seed of a run, its normalizer included. `checkpoint` is "latest", "best" or a step.
+    """The policy of one seed of a run, or of an export's folder, its normalizer included.
 
-    Runs made with objects need them again.
+    `seed` is a number, "best" (the one that did best when it was last evaluated; `policy.selected` says so) or None:
+    the first. `checkpoint` is "latest", "best" or a step. A run made with a memory or an encoder that came as an
+    object needs it again; no world is made, so `env` may be left out.
     """
-    found = load_run(find_run(path), checkpoint=checkpoint, objects=Objects(env, memory, encoder))
-    if seed not in found.actors:
-        raise BadInput(f"seed={seed}: the run has the seeds {', '.join(map(str, found.actors))}")
-    return Policy(found.actors[seed], found.env.observation_space, found.env.action_space)
+    found = load_agents(find_policy(path), checkpoint=checkpoint, objects=Objects(env, memory, encoder))
+    number, selected = found.choose(seed)
+    within = functools.partial(lab.numerics, found.config)
+    return Policy(found.actors[number], *found.spaces, seed=number, selected=selected, within=within)
+
+
+def compare(*arms: Any, margin: float | None = None, allow_mismatch: bool = False, seed: int = 0) -> Comparison:
+    """Whether one agent beats another: `print(rm.compare(runs, other))`, `.plot("cmp.svg")`, `.arms`, `.pairs`.
+
+    Each of `arms` is a `RunSet` (all its runs), a run's path or name, or a CSV file (first the seed, then a column an
+    arm). The score of a training seed is its final greedy mean; `margin` asks for non-inferiority; `seed` is the
+    bootstrap's and the random permutations'. Raises `BadInput` where budgets, thresholds or evaluations differ and are
+    not allowed to.
+    """
+    sources = [path for arm in arms for path in (arm.paths if isinstance(arm, RunSet) else [arm])]
+    return comparing.compare(found_arms(sources, find_run), margin=margin, allow_mismatch=allow_mismatch, seed=seed)
 
 
 def play(found: Loaded, *, episodes: int, greedy: bool) -> dict[int, dict[str, np.ndarray]]:
     """Fresh episodes, the same for every seed -> {seed: {metric: [episodes]}}."""
+    key = jax.random.key(EVALUATION_SEED)
     with lab.numerics(found.config):
+        if isinstance(found.env, World):
+            with contextlib.closing(found.env.streams(min(HOST_STREAMS, episodes))) as streams:
+                judge = functools.partial(evaluate_host, key, found.env, streams, episodes=episodes, greedy=greedy)
+                return {seed: judge(actor) for seed, actor in found.actors.items()}
         run = jax.jit(functools.partial(evaluate, episodes=episodes))
-        key = jax.random.key(EVALUATION_SEED)
         return {seed: jax.device_get(run(key, found.env, actor, greedy=greedy)) for seed, actor in found.actors.items()}
 
 
@@ -175,11 +209,27 @@ def film(found: Loaded, path: Path, *, episodes: int, pick: str, greedy: bool) -
     seed, actor = next(iter(found.actors.items()))
     with lab.numerics(found.config):
         key = jax.random.fold_in(jax.random.key(EVALUATION_SEED), seed)
-        played = [episode(jax.random.fold_in(key, i), found.env, actor, greedy=greedy) for i in range(episodes)]
-        played.sort(key=lambda one: one[1]["return"])
-        states, metrics = played[{"worst": 0, "median": len(played) // 2, "best": -1}[pick]]
-        frames = [Image.fromarray(np.asarray(found.env.render(state))) for state in states]  # type: ignore[attr-defined]
-    with contextlib.suppress(FileExistsError):
-        path.parent.mkdir(parents=True)
-    frames[0].save(path, save_all=True, append_images=frames[1:], duration=80, loop=0)
+        show = _shown_host if isinstance(found.env, World) else _shown
+        played = [show(jax.random.fold_in(key, i), found, actor, greedy) for i in range(episodes)]
+    played.sort(key=lambda one: one[1]["return"])
+    frames, metrics = played[{"worst": 0, "median": len(played) // 2, "best": -1}[pick]]
+    images = [Image.fromarray(np.asarray(frame)) for frame in frames()]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    images[0].save(path, save_all=True, append_images=images[1:], duration=80, loop=0)
     return metrics
+
+
+def _shown(key: jax.Array, found: Loaded, actor: Any, greedy: bool) -> tuple[Callable[[], list], dict[str, float]]:
+    """One episode: its frames, drawn when they are asked for, and its metrics."""
+    env: Any = found.env
+    states, metrics = episode(key, env, actor, greedy=greedy)
+    return lambda: [env.render(state) for state in states], metrics
+
+
+def _shown_host(key: jax.Array, found: Loaded, actor: Any, greedy: bool) -> tuple[Callable[[], list], dict[str, float]]:
+    world: Any = environment(found.env_group, render=True)
+    frames: list[np.ndarray] = []
+    with contextlib.closing(world.streams(1)) as stream:
+        look = lambda: frames.append(stream.render())
+        table = evaluate_host(key, world, stream, actor, episodes=1, greedy=greedy, look=look)
+    return lambda: frames, {name: float(x[0]) for name, x in table.items()}

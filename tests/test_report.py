@@ -10,10 +10,11 @@ import pytest
 from folders import evals, results, rows, write_run
 
 from romanesco.core.errors import BadInput
+from romanesco.study.claims import standing
 from romanesco.study.curves import Panel, curves_of, mean_of, picture, thousands
 from romanesco.study.report import report
 from romanesco.study.runs import Run
-from romanesco.study.verdict import comparison, verdict, warnings
+from romanesco.study.verdict import verdict, warnings
 
 NASTY = "<img onerror=alert(1)>&\"'$x$"
 
@@ -160,23 +161,20 @@ def test_half_of_the_mazes_solved_is_chance(run):
     elsewhere = Run(run("mlp", env="cartpole", ended=results(success=0.45)))
     assert "success 45 %, which is chance" in verdict(chance, "none")
     assert "chance" not in verdict(able, "gru") + verdict(elsewhere, "mlp")
-    said = comparison([chance, able], ["none", "gru"])
-    assert said.startswith("gru succeeds in 70 % of evaluation episodes and none in 45 %, which stays at chance.")
 
 
-def test_runs_without_success_are_compared_by_return(run):
-    low, high = results(), results()
-    for s in (*low["seeds"], *high["seeds"]):
-        s["greedy"]["success"] = None
+def test_runs_are_compared_as_the_command_compares_them(run):
+    low = results()
     for s in low["seeds"]:
         s["greedy"]["mean"] -= 10
-    runs = [Run(run("a", ended=low)), Run(run("b", ended=high))]
-    assert comparison(runs, ["a", "b"]).startswith("b has an IQM return of 4.5 and a of -5.5.")
+    runs = [Run(run("a", ended=low)), Run(run("b", ended=results(agent="b")))]
+    first = standing(runs)[0]
+    assert first.startswith("maze/gru has an IQM return of -5.5 [-6, -5] (2 seeds), maze/b of 4.5 [4, 5] (2 seeds)")
+    assert "p = 0.33 (all 6 splits): no difference was shown, which is not evidence that there is none" in first
 
 
-def test_runs_of_two_tasks_are_not_compared(run):
-    runs = [Run(run("a")), Run(run("b", ended=results(task="other")))]
-    assert "are not compared" in comparison(runs, ["a", "b"])
+def test_runs_of_two_worlds_are_not_compared(run):
+    assert "different worlds" in standing([Run(run("a")), Run(run("b", env="cartpole"))])[0]
 
 
 def test_several_runs_share_a_page_beside_their_folder(run, tmp_path):

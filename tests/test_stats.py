@@ -6,7 +6,19 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from romanesco.study.stats import band, interval, iqm, steps_to_threshold, t_interval
+from romanesco.study.stats import (
+    band,
+    bca_interval,
+    degenerate,
+    difference_interval,
+    interval,
+    iqm,
+    mean,
+    median,
+    optimality_gap,
+    performance_profile,
+    t_interval,
+)
 
 SCORES = np.random.default_rng(1).normal(size=(10, 3)) * [1, 5, 20] + [0, 3, -10]
 
@@ -103,8 +115,72 @@ def test_a_band_leaves_out_seeds_that_have_no_value():
     assert np.isnan(band(np.full((3, 1), np.nan))).all()
 
 
-def test_steps_to_threshold_is_the_first_evaluation_that_reaches_it():
-    curve = [(0, 1.0), (10, 5.0), (20, 4.0), (30, 6.0)]
-    assert steps_to_threshold(curve, 5.0) == 10
-    assert steps_to_threshold(curve, 7.0) is None
-    assert steps_to_threshold(curve, None) is None
+def test_mean_median_and_gap_are_those_of_the_tasks():
+    means = SCORES.mean(0)
+    assert mean(SCORES) == pytest.approx(means.mean())
+    assert median(SCORES) == pytest.approx(np.median(means))
+    assert median(SCORES[:, 0]) == pytest.approx(means[0])
+    assert optimality_gap([0.25, 0.75, 2.0]) == pytest.approx((0.75 + 0.25) / 3)
+    assert optimality_gap([[450.0], [500.0]], target=475) == 12.5
+
+
+@pytest.mark.parametrize("statistic", [mean, median, optimality_gap])
+def test_aggregates_take_replicates(statistic):
+    drawn = np.random.default_rng(0).normal(size=(4, 10, 3))
+    np.testing.assert_allclose(statistic(drawn, axis=(1, 2)), [statistic(one) for one in drawn])
+
+
+@pytest.mark.parametrize("x", [SCORES[:, 1], np.exp(2 * SCORES[:, 0])])
+def test_the_bca_interval_of_a_mean_agrees_with_scipy(x):
+    theirs = scipy.stats.bootstrap((x,), np.mean, method="BCa", rng=np.random.default_rng(3), n_resamples=20_000)
+    ours = bca_interval(x, replicates=20_000)
+    assert ours == pytest.approx(theirs.confidence_interval, abs=0.05 * x.std())
+    assert bca_interval(x[::-1], replicates=20_000) == ours
+
+
+def test_the_bca_interval_of_equal_scores_is_marked():
+    assert bca_interval([0.1] * 7) == (0.1, 0.1)
+    assert degenerate([0.1] * 7)
+    assert not degenerate([0.1, 0.2])
+    assert bca_interval([3.0]) is None
+
+
+def test_the_bca_interval_is_stratified():
+    assert bca_interval(np.tile([0.0, 1000.0], (8, 1))) == (500, 500)
+    low, high = bca_interval(SCORES)
+    assert low < mean(SCORES) < high
+
+
+def test_the_interval_of_a_difference_agrees_with_scipy():
+    x, y = SCORES[:, 1], 2 * SCORES[:7, 0]
+    theirs = scipy.stats.bootstrap(
+        (x, y),
+        lambda a, b, axis: np.mean(a, axis) - np.mean(b, axis),
+        method="percentile",
+        rng=np.random.default_rng(0),
+    )
+    assert difference_interval(x, y, statistic=mean) == pytest.approx(theirs.confidence_interval, abs=0.3)
+    assert difference_interval(x[::-1], y[::-1]) == difference_interval(x, y)
+    assert difference_interval([0.1] * 5, [0.1] * 3) == (0, 0)
+    assert difference_interval(x, [1.0]) is None
+
+
+def test_a_profile_is_the_share_of_scores_above():
+    share, low, high = performance_profile([1.0, 2.0, 2.0, 4.0], [0, 1, 2, 3, 4])
+    assert share.tolist() == [1, 0.75, 0.25, 0.25, 0]
+    assert (low <= share).all() and (share <= high).all()
+    assert low[1] == pytest.approx(scipy.stats.binom.ppf(0.025, 4, 0.75) / 4)
+    pooled, *_ = performance_profile(SCORES, [0.0])
+    assert pooled == pytest.approx((SCORES > 0).mean())
+
+
+@pytest.mark.slow
+def test_coverage_is_that_of_the_table():
+    """Of normal scores, 10 seeds: within three standard errors of what is printed beside intervals."""
+    rng, repeats = np.random.default_rng(11), 400
+    kinds = {0.93: lambda x: interval(x, replicates=1000), 0.90: lambda x: bca_interval(x, replicates=1000),
+             0.95: t_interval}  # fmt: skip
+    samples = rng.normal(size=(repeats, 10))
+    for nominal, kind in kinds.items():
+        held = np.mean([low <= 0 <= high for low, high in map(kind, samples)])
+        assert held == pytest.approx(nominal, abs=3 * np.sqrt(nominal * (1 - nominal) / repeats + 0.01**2))

@@ -4,7 +4,9 @@ One module a family of commands; importing it adds them to the application, in t
 """
 
 # isort: off
-from romanesco.cli import train, evaluate, look
+from romanesco.cli import train, evaluate, export, compare, look
 from romanesco.cli.terminal import BAD, DONE, FAILED, INTERRUPTED, app, run, say
 
-__all__ = ["BAD", "DONE", "FAILED", "INTERRUPTED", "app", "evaluate", "look", "run", "say", "train"]
+__all__ = [
+    "BAD", "DONE", "FAILED", "INTERRUPTED", "app", "compare", "evaluate", "export", "look", "run", "say", "train",
+]  # fmt: skip

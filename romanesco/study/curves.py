@@ -7,7 +7,7 @@ import io
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -53,9 +53,21 @@ Curves = tuple[np.ndarray, np.ndarray]  # steps [T], values [S T], NaN before a 
 Reader = Callable[[Row], float | None]
 
 
+class Drawable(Protocol):
+    """What `picture` gives a set of axes: a title, a label below, and named things in the colors of `pen`."""
+
+    @property
+    def title(self) -> str: ...
+    @property
+    def names(self) -> Sequence[str]: ...
+    @property
+    def xlabel(self) -> str: ...
+    def draw(self, axes: Any) -> None: ...
+
+
 @dataclass(frozen=True)
 class Panel:
-    """One set of axes: named curves, and how to show them."""
+    """Named curves over steps, with their bands, and how to show them."""
 
     title: str
     curves: Sequence[tuple[str, Curves]]
@@ -63,6 +75,14 @@ class Panel:
     log: bool = False
     percent: bool = False
     limits: tuple[float, float] | None = None
+    xlabel: str = "environment steps of a seed"
+
+    @property
+    def names(self) -> Sequence[str]:
+        return [name for name, _ in self.curves]
+
+    def draw(self, axes: Any) -> None:
+        _draw(axes, self)
 
 
 def thousands(x: float, _: Any = None) -> str:
@@ -98,7 +118,8 @@ def curves_of(run: Run, read: Reader, *, source: str = "metrics", points: int = 
     return steps, np.array([np.interp(steps, *table, left=np.nan, right=np.nan) for table in tables])
 
 
-def _pen(i: int) -> dict[str, Any]:
+def pen(i: int) -> dict[str, Any]:
+    """How the i-th name is drawn in every panel."""
     return {"color": COLORS[i % len(COLORS)], "linestyle": DASHES[i // len(COLORS) % len(DASHES)], "linewidth": 1.8}
 
 
@@ -113,7 +134,7 @@ def _draw(axes: Any, panel: Panel) -> None:
             axes.fill_between(steps, low, high, color=color, alpha=0.18, linewidth=0)
             axes.plot(steps, values.T, color=color, alpha=0.3, linewidth=0.6)
         dots = {"marker": "o", "markersize": 2.5} if len(steps) <= 30 else {}
-        axes.plot(steps, middle, **_pen(i), **dots)
+        axes.plot(steps, middle, **pen(i), **dots)
     if panel.line is not None:
         axes.axhline(panel.line, color=SOFT, linewidth=1, linestyle=(0, (4, 3)), zorder=1.5)
     if panel.log:
@@ -125,11 +146,10 @@ def _draw(axes: Any, panel: Panel) -> None:
     if panel.limits:
         axes.set_ylim(*panel.limits)
     axes.xaxis.set_major_formatter(FuncFormatter(thousands))
-    axes.set_title(panel.title)
 
 
 def picture(
-    panels: Sequence[Panel], *, width: float = 9.0, height: float = 3.2, columns: int = 1, legend: bool = True
+    panels: Sequence[Drawable], *, width: float = 9.0, height: float = 3.2, columns: int = 1, legend: bool = True
 ) -> str:
     """Panels in rows -> SVG text of `width` inches, `height` a row; a `legend` above where there are several curves."""
     import matplotlib as mpl
@@ -138,7 +158,7 @@ def picture(
     from matplotlib.lines import Line2D
 
     rows = -(-len(panels) // columns)
-    names = {label: i for panel in panels for i, (label, _) in enumerate(panel.curves)}
+    names = {label: i for panel in panels for i, label in enumerate(panel.names)}
     above = 0.3 * -(-len(names) // (across := max(1, int(width // 2.5)))) if legend and len(names) > 1 else 0.0
     tall = rows * height + above
     out = io.StringIO()
@@ -146,13 +166,15 @@ def picture(
         figure = Figure(figsize=(width, tall))
         grid = figure.subplots(rows, columns, squeeze=False).ravel()
         for i, (axes, panel) in enumerate(zip(grid, panels, strict=False)):
-            _draw(axes, panel)
-            if i + columns >= len(panels):
-                axes.set_xlabel("environment steps of a seed")
+            panel.draw(axes)
+            axes.set_title(panel.title)
+            below = panels[i + columns].xlabel if i + columns < len(panels) else None
+            if panel.xlabel != below:
+                axes.set_xlabel(panel.xlabel)
         for axes in grid[len(panels) :]:
             axes.set_visible(False)
         if above:
-            lines = [Line2D([], [], **_pen(i)) for i in names.values()]
+            lines = [Line2D([], [], **pen(i)) for i in names.values()]
             figure.legend(lines, [*names], loc="upper left", ncols=across)
         figure.subplots_adjust(  # by hand: an automatic layout takes as long as all the drawing
             0.62 / width, 0.48 / tall, 1 - 0.1 / width, 1 - (0.28 + above) / tall, wspace=0.36, hspace=0.55

@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from romanesco.study import verdict as say
+from romanesco.study.claims import standing
+from romanesco.study.labels import ABSENT as DASH
+from romanesco.study.labels import differing, labels_of
 from romanesco.study.runs import Run
 from romanesco.study.stats import t_interval
 
@@ -40,13 +43,6 @@ PAGE = (
     '<meta name="viewport" content="width=device-width,initial-scale=1"><style>{css}</style></head>\n'
     "<body><main>\n{body}\n<footer>{footer}</footer></main></body></html>\n"
 )
-DASH = "\N{EN DASH}"  # where there is no number
-
-
-def labels_of(runs: Sequence[Run]) -> list[str]:
-    """task/agent of each run, with its name where that is not enough."""
-    names = [run.label for run in runs]
-    return [f"{n} ({run.name})" if names.count(n) > 1 else n for n, run in zip(names, runs, strict=True)]
 
 
 def halves(names: Iterable[str]) -> set[str]:
@@ -118,18 +114,9 @@ def _run_table(runs: Sequence[Run]) -> str:
     return _table(head, rows)
 
 
-def _flat(tree: Any, path: str = "") -> dict[str, Any]:
-    if not isinstance(tree, dict):
-        return {path: tree}
-    return {k: v for name, x in tree.items() for k, v in _flat(x, f"{path}.{name}" if path else str(name)).items()}
-
-
 def _differences(runs: Sequence[Run]) -> str:
     """Settings in which the runs differ."""
-    all_of = [_flat(run.config) for run in runs]
-    keys = [k for k in dict.fromkeys(k for one in all_of for k in one) if k not in {"root", "name", "preset"}]
-    rows = [(key, *(one.get(key, DASH) for one in all_of)) for key in keys]
-    rows = [row for row in rows if any(x != row[1] for x in row[2:])]
+    rows = [(key, *values) for key, values in differing(runs).items()]
     return _table(("setting", *labels_of(runs)), rows) if rows else '<p class="soft">Their settings are the same.</p>'
 
 
@@ -177,7 +164,8 @@ def page(runs: Sequence[Run], pictures: dict[str, str]) -> str:
     named = list(zip(runs, labels, strict=True))
     parts = [f"<h1>{_esc(title)}</h1>", f'<p class="soft">{_esc(", ".join(run.name for run in runs))}</p>']
     if many:
-        parts.append(f'<p class="verdict">{_esc(say.comparison(runs, labels))}</p>')
+        first, *more = standing(runs)
+        parts += [f'<p class="verdict">{_esc(first)}</p>', *(f"<p>{_esc(text)}</p>" for text in more)]
         parts.append(f"<ul>{''.join(f'<li>{_esc(say.verdict(run, label))}</li>' for run, label in named)}</ul>")
     else:
         parts.append(f'<p class="verdict">{_esc(say.verdict(runs[0], labels[0]))}</p>')

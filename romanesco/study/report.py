@@ -11,7 +11,8 @@ from typing import Any
 
 from romanesco.core.errors import BadInput
 from romanesco.study.curves import Curves, Panel, Reader, curves_of, mean_of, picture
-from romanesco.study.page import halves, labels_of, page
+from romanesco.study.labels import labels_of
+from romanesco.study.page import halves, page
 from romanesco.study.runs import Run
 from romanesco.study.verdict import OFF_POLICY
 

@@ -1,4 +1,4 @@
-"""What runs come to, in sentences: where they ended, how they stand to each other, how far to trust that."""
+"""What runs come to, in sentences: where each ended, and how far to trust that."""
 
 from __future__ import annotations
 
@@ -89,31 +89,6 @@ def verdict(run: Run, label: str) -> str:
     of = f" of {thousands(run.total)}" if run.total and run.status != "finished" else ""
     known = f"latest evaluation: {_score(run)}" if finals(run) else _training(run)
     return f"{label}: {run.status} at {thousands(run.steps)}{of} steps; {known}."
-
-
-def _listed(said: Sequence[str]) -> str:
-    return said[0] if len(said) == 1 else f"{', '.join(said[:-1])} and {said[-1]}"
-
-
-def comparison(runs: Sequence[Run], labels: Sequence[str]) -> str:
-    """How several runs stand to each other, by success where all have it, else by return. It tests nothing."""
-    if len({run.task for run in runs}) > 1:
-        return f"These runs are of {len({run.task for run in runs})} tasks, so their returns are not compared."
-    judged = [(run, label) for run, label in zip(runs, labels, strict=True) if finals(run)]
-    if len(judged) < 2:
-        return "There is nothing to compare yet: fewer than two of these runs have been evaluated."
-    field = "success" if all(finals(run, "success") for run, _ in judged) else "mean"
-    judged.sort(key=lambda pair: -iqm(finals(pair[0], field)))
-    form = percent if field == "success" else number
-    verbs = ("succeeds in", "in") if field == "success" else ("has an IQM return of", "of")
-    episodes = " of evaluation episodes" if field == "success" else ""
-    chance = lambda run: ", which stays at chance" if at_chance(run) else ""
-    said = [f"{label} {verbs[i > 0]} {form(iqm(finals(run, field)))}{'' if i else episodes}{chance(run)}"
-            for i, (run, label) in enumerate(judged)]  # fmt: skip
-    missing = [label for run, label in zip(runs, labels, strict=True) if not finals(run)]
-    tail = f"; {_listed(missing)} {'has' if len(missing) == 1 else 'have'} no evaluation yet" if missing else ""
-    unequal = " Their steps differ." if len({run.steps for run in runs}) > 1 else ""
-    return f"{_listed(said)}{tail}.{unequal} No difference is tested here."
 
 
 def largest_off_policy(run: Run, seed: int | None = None) -> float | None:
