@@ -24,21 +24,29 @@ def evaluate(
     root: Root = None,
     as_json: Json = False,
 ) -> None:
-    """Play fresh episodes with trained agents; env.KEY=VALUE changes the world (zero-shot transfer)."""
+    """Play fresh episodes with trained agents; env.KEY=VALUE changes the world (zero-shot transfer).
+
+    RUN may also be the folder of an export.
+    """
     if episodes < 1:
         raise BadInput(f"--episodes {episodes}: at least 1")
     if pick not in ("best", "median", "worst"):
         raise BadInput(f"--pick {pick}: best, median or worst")
-    from romanesco.lab.store import find_run
+    from romanesco.lab.store import find_policy
 
-    path = find_run(run, root)
+    path = find_policy(run, root)
     from romanesco import api
+    from romanesco.lab.build import Objects
     from romanesco.lab.compose import changed_world
-    from romanesco.lab.load import config_of, load_run
+    from romanesco.lab.load import config_of, load_agents, needed_objects
 
-    world = changed_world(config_of(path), context.args) if context.args else None
+    config = config_of(path)
+    needed_objects(path, config, Objects())
+    world = changed_world(config, context.args) if context.args else None
     step = int(checkpoint) if checkpoint.isdigit() else checkpoint
-    found = load_run(path, checkpoint=step, env_group=world)
+    found = load_agents(path, checkpoint=step, env_group=world)
+    if found.selected:
+        say(f"selected: {found.selected}", error=True)
     for note in found.notes:
         say(f"warning: {note}; the one before it is used", error=True)
     played = api.play(found, episodes=episodes, greedy=not sampled)

@@ -67,13 +67,14 @@ def _train(said: dict[str, Any]) -> None:
             _dry_run(config)
         return
     from romanesco.api import hooks
+    from romanesco.lab import jobs
     from romanesco.lab import run as lab
 
     failures = []
     for config in configs:
         try:
             with _watched() as watch:
-                path = lab.start(config, hooks=hooks(), argv=_argv(), view=watch)
+                path = jobs.start(config, hooks=hooks(), argv=_argv(), view=watch)
         except lab.RunFailed as error:
             failures.append(str(error))
             continue
@@ -140,11 +141,11 @@ def _resume(said: dict[str, Any]) -> None:
     for note in config.notes:
         say(f"note: {note}")
     from romanesco.api import hooks
-    from romanesco.lab import run as lab
+    from romanesco.lab import jobs
     from romanesco.lab.build import Objects
     from romanesco.lab.load import needed_objects
 
     needed_objects(path, config, Objects())
     with _watched() as watch:
-        lab.resume(path, config, hooks=hooks(), argv=_argv(), view=watch, strict=said["strict"])
+        jobs.resume(path, config, hooks=hooks(), argv=_argv(), view=watch, strict=said["strict"])
     _summary(path)

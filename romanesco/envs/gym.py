@@ -113,6 +113,11 @@ def _streams(make: Callable[[], Any], vectorization: str, timeout: float, max_st
             return Host(AsyncVectorEnv(makers, context="spawn"), timeout=timeout)
     except HostFault as error:
         raise _missing(error) from error
+    except (EOFError, ConnectionError) as error:
+        raise BadInput(
+            "env.vectorization=async: its processes could not be started; put the environment into a module that they "
+            "can import, or use env.vectorization=sync"
+        ) from error
 
 
 def _missing(error: HostFault) -> Exception:

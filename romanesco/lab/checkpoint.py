@@ -13,7 +13,7 @@ from typing import Any
 
 from romanesco.core.errors import BadInput
 from romanesco.lab.arrays import differences, pack, unpack
-from romanesco.lab.disk import DISK, Disk, explain, replace
+from romanesco.lab.disk import DISK, Disk, replace, replace_folder
 
 VERSION = 1
 ARRAYS, COUNTERS, MANIFEST = "state.0.safetensors", "state.json", "manifest.json"
@@ -47,36 +47,13 @@ def _sealed(manifest: dict) -> bytes:
     return _dump({**manifest, "sha256": hashlib.sha256(_dump(manifest)).hexdigest()})
 
 
-def _write(target: Path, files: dict[str, bytes], logs: list[Path], disk: Disk) -> None:
-    """The folder `target`, whole or not at all; an older one of that name is there until the new one is."""
-    temporary, old = (target.with_name(f".{target.name}.{end}") for end in ("tmp", "old"))
-    try:
-        disk.remove(temporary)
-        disk.mkdir(temporary)
-        for name, data in files.items():
-            disk.write(temporary / name, data)
-        for path in [*(temporary / name for name in files), *logs, temporary]:
-            disk.sync(path)
-        if target.exists():
-            disk.remove(old)
-            disk.rename(target, old)
-        disk.rename(temporary, target)
-        disk.sync(target.parent)
-        disk.remove(old)
-    except OSError as error:
-        disk.remove(temporary)
-        if old.exists() and not target.exists():
-            disk.rename(old, target)
-        explain(error, target)
-
-
 def _store(target: Path, tree: Any, counters: dict, logs: list[Path], disk: Disk) -> None:
     data, arrays = pack(tree)
     offsets = {path.name: path.stat().st_size for path in logs}
     files = {ARRAYS: data, COUNTERS: _dump({**counters, "offsets": offsets})}
     listed = {name: {"size": len(x), "sha256": hashlib.sha256(x).hexdigest()} for name, x in files.items()}
     manifest = _sealed({"version": VERSION, "files": listed, "arrays": arrays})
-    _write(target, {**files, MANIFEST: manifest}, logs, disk)
+    replace_folder(target, {**files, MANIFEST: manifest}, synced=logs, disk=disk)
 
 
 def save(
@@ -190,6 +167,31 @@ def _set_aside(path: Path) -> None:
         return
 
 
+def read(
+    folder: Path, *, checkpoint: str | int = "latest", strict: bool = False, mark: bool = True, group: str | None = None
+) -> tuple[bytes, dict, dict, Path, list[str]]:
+    """The newest sound state, as `verify` gives it -> array bytes, counters, array descriptions, its folder, notes.
+
+    `checkpoint` is "latest", "best" or a step. A damaged one is skipped for the next older, with a note of the
+    reason, and renamed to `<step>.corrupt` unless `mark` is False (readers without the lock); `strict` stops there.
+    Raises `BadInput` where nothing sound is left.
+    """
+    notes: list[str] = []
+    for path in _candidates(folder, checkpoint, group):
+        try:
+            return *verify(path), path, notes
+        except Damaged as damage:
+            notes.append(f"checkpoint {path.name} of {folder} is damaged: {damage}")
+            if strict:
+                raise BadInput(f"{notes[-1]}; without strict the next older one is used") from damage
+            if mark:
+                _set_aside(path)
+    kind = "checkpoint" if checkpoint == "latest" else f"checkpoint `{checkpoint}`"
+    known = ", ".join(map(str, steps(folder, group=group))) or "none"
+    reason = "; ".join(notes) or "nothing was saved"
+    raise BadInput(f"{folder}: no {kind} that can be loaded (there: {known}); {reason}")
+
+
 def restore(
     folder: Path,
     like: Any,
@@ -199,28 +201,12 @@ def restore(
     mark: bool = True,
     group: str | None = None,
 ) -> tuple[Any, dict, int | None, list[str]]:
-    """The newest sound state -> (tree as `like`, counters with `offsets`, step, notes).
+    """The newest sound state -> (tree as `like`, counters with `offsets`, step, notes); as `read` chooses it.
 
-    `checkpoint` is "latest", "best" (its step is None) or a step. A damaged one is skipped for the next older, with
-    a note of the reason, and renamed to `<step>.corrupt` unless `mark` is False (readers without the lock); `strict`
-    stops there. Raises `BadInput` where nothing sound is left, or where the structure differs, path by path.
+    The step of "best" is None. Raises `BadInput` where the structure differs, path by path.
     """
-    notes: list[str] = []
-    for path in _candidates(folder, checkpoint, group):
-        try:
-            data, counters, arrays = verify(path)
-        except Damaged as damage:
-            notes.append(f"checkpoint {path.name} of {folder} is damaged: {damage}")
-            if strict:
-                raise BadInput(f"{notes[-1]}; without strict the next older one is used") from damage
-            if mark:
-                _set_aside(path)
-            continue
-        wrong = differences(arrays, like)
-        if wrong:
-            raise BadInput(f"{path}: the saved state has another structure: {'; '.join(wrong)}")
-        return unpack(data, arrays, like), counters, int(path.name) if path.name.isdigit() else None, notes
-    kind = "checkpoint" if checkpoint == "latest" else f"checkpoint `{checkpoint}`"
-    known = ", ".join(map(str, steps(folder, group=group))) or "none"
-    reason = "; ".join(notes) or "nothing was saved"
-    raise BadInput(f"{folder}: no {kind} that can be loaded (there: {known}); {reason}")
+    data, counters, arrays, path, notes = read(folder, checkpoint=checkpoint, strict=strict, mark=mark, group=group)
+    wrong = differences(arrays, like)
+    if wrong:
+        raise BadInput(f"{path}: the saved state has another structure: {'; '.join(wrong)}")
+    return unpack(data, arrays, like), counters, int(path.name) if path.name.isdigit() else None, notes

@@ -17,7 +17,7 @@ from romanesco.lab.merge import merge
 from romanesco.lab.options import GROUPS
 from romanesco.lab.spelling import MOST_POINTS, Said, quoted, values, words
 
-MAY_CHANGE = ("total_steps", "seeds", "devices", "log.", "eval.", "checkpoint.", "run.")
+MAY_CHANGE = ("total_steps", "seeds", "devices", "jobs", "log.", "eval.", "checkpoint.", "run.")
 
 
 def resolve(

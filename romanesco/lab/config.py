@@ -15,6 +15,7 @@ from romanesco.lab.worlds import Environment
 
 NEVER = "never"
 NAME = r"[A-Za-z0-9_][A-Za-z0-9._-]*"
+PARTS = ("encoder", "memory", "actor", "critic", "normalizer")  # of an agent: what a run may begin with
 INTERVAL = {"least": 1, "words": (SHARE,)}
 
 
@@ -80,13 +81,21 @@ class Config:
 
     preset: str | None = key(None, "the preset it began with", pattern=r"[\w-]+(/[\w-]+)?", form="a name TASK/AGENT")
     seed: int = key(0, "the first seed", least=0, most=2**30)
-    seeds: int = key(10, "how many: seed, seed + 1, ...; 1 above 10M steps", least=1, most=10_000)
+    seeds: int = key(10, "how many: seed, seed + 1, ...; 1 above 10M steps and on the host", least=1, most=10_000)
     total_steps: int = key(100_000, "env steps of each seed; whole updates are done, so the last may pass it", least=1)
     updates: int | None = key(None, "total_steps = updates x num_envs x algorithm.horizon", least=1)
     num_envs: int = key(8, "streams of each seed", least=1, most=2**20)
     device: str = key("auto", "where it runs", choices=("auto", "cpu", "gpu"))
     devices: int | str = key("auto", "over how many devices it is spread", least=1, words=("auto", "all"))
+    jobs: int | str = key("auto", "processes for seeds on the host; auto: one a core", least=1, words=("auto",))
     precision: str = key("float32", "of matrix products", choices=("float32", "tf32"))
+    init_from: str | None = key(
+        None,
+        "begin with the parameters of a run or an export (fine-tuning)",
+        pattern=r"(?s).+",
+        form="a run or a folder",
+    )
+    init_parts: list[str] = key(list(PARTS), "what init_from gives; the rest is fresh", choices=PARTS)  # noqa: RUF009
     name: str | None = key(
         None, "of the run folder; null: time and a hash", pattern=NAME, form="letters A-Z a-z, digits, . _ -"
     )

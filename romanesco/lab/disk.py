@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -58,6 +59,32 @@ def replace(path: Path, data: bytes, *, disk: Disk = DISK) -> None:
     except OSError as error:
         disk.remove(temporary)
         explain(error, path)
+
+
+def replace_folder(target: Path, files: dict[str, bytes], *, synced: Sequence[Path] = (), disk: Disk = DISK) -> None:
+    """The folder `target` with these files, whole or not at all; an older one of that name is there until it is.
+
+    `synced` are further files that must be durable with it. Raises `DiskFull` where there is no room.
+    """
+    temporary, old = (target.with_name(f".{target.name}.{end}") for end in ("tmp", "old"))
+    try:
+        disk.remove(temporary)
+        disk.mkdir(temporary)
+        for name, data in files.items():
+            disk.write(temporary / name, data)
+        for path in [*(temporary / name for name in files), *synced, temporary]:
+            disk.sync(path)
+        if target.exists():
+            disk.remove(old)
+            disk.rename(target, old)
+        disk.rename(temporary, target)
+        disk.sync(target.parent)
+        disk.remove(old)
+    except OSError as error:
+        disk.remove(temporary)
+        if old.exists() and not target.exists():
+            disk.rename(old, target)
+        explain(error, target)
 
 
 def explain(error: OSError, path: Path) -> NoReturn:

@@ -24,6 +24,7 @@ from romanesco.learn import train
 
 if TYPE_CHECKING:
     from romanesco.lab.host import HostPrograms
+    from romanesco.lab.initial import Source
 
 ROOM = 256  # updates that one chunk may hold
 CHUNK_SECONDS = 2.0
@@ -123,8 +124,10 @@ class Group:
 
     # --- beginning, saving
 
-    def begin(self) -> None:
+    def begin(self, source: Source | None = None) -> None:
         self.states = self.programs.begin(self.keys, self.setups)
+        if source is not None:
+            self.states = [source.begin(*seed) for seed in zip(self.seeds, self.states, strict=True)]
 
     def restore(self, *, strict: bool = False) -> list[str]:
         """Takes up the newest sound checkpoint -> notes on damaged ones."""

@@ -16,7 +16,7 @@ from romanesco.core.errors import BadInput, HostFault
 from romanesco.core.spaces import to_json
 from romanesco.core.types import Env
 from romanesco.envs.world import World
-from romanesco.lab import files, panel, store
+from romanesco.lab import files, initial, panel, store
 from romanesco.lab.build import Objects, environment, given_environment
 from romanesco.lab.config import Config
 from romanesco.lab.group import CHUNK_SECONDS, Group, Programs
@@ -97,18 +97,34 @@ def start(
     config: Config, *, hooks: Hooks, objects: Objects = Objects(), argv: Sequence[str] = (), view: Any = None
 ) -> Path:  # fmt: skip
     """Trains from the beginning -> the new run folder. Raises `BadInput`, `RunFailed`, `Interrupted`."""
-    task, agent = _names(config, objects)
+    make = lambda: store.new_folder(config.root, *names(config, objects), config.name)
+    return _begin(make, config, hooks=hooks, objects=objects, argv=argv, view=view)
+
+
+def start_in(path: Path, config: Config, *, hooks: Hooks) -> Path:
+    """Trains from the beginning in a folder that is this process's own; what a start that never saved left is lost."""
+    for log in ("metrics.jsonl", "evals.jsonl"):
+        (path / log).unlink(missing_ok=True)
+    return _begin(lambda: path, config, hooks=hooks, objects=Objects(), argv=(), view=None)
+
+
+def _begin(
+    make: Callable[[], Path], config: Config, *, hooks: Hooks, objects: Objects, argv: Sequence[str], view: Any
+) -> Path:  # fmt: skip
     with numerics(config):
         devices = devices_for(config, seeds=config.seeds)
         programs = programs_of(config, world_of(config, objects, config.num_envs), objects, devices)
-        path = store.new_folder(config.root, task, agent, config.name)
+        seeds = list(range(config.seed, config.seed + config.seeds))
+        config, source = initial.settle(config, programs.like.learner.actor)
+        path = make()
         folder = RunFolder(path)
         with Lock(path, say=_say(view)), Stop(path) as stop:
             folder.write_text(store.CONFIG, files.to_yaml(config))
             folder.write_json("model.json", describe(programs))
             folder.record(argv, device=str(devices[0].device_kind), git_diff=config.log.git_diff)
-            groups = [(None, list(range(config.seed, config.seed + config.seeds)))]
-            _Loop(programs, folder, groups, hooks, view, stop).run(resumed=False)
+            if source is not None:
+                folder.write_json(initial.RECORD, source.record(seeds))
+            _Loop(programs, folder, [(None, seeds)], hooks, view, stop, source).run(resumed=False)
     return path
 
 
@@ -128,9 +144,13 @@ def resume(
         programs = programs_of(config, world_of(config, objects, config.num_envs), objects, devices)
         with Lock(path, say=_say(view)), Stop(path) as stop:
             groups += [(f"g{len(groups)}", missing)] if missing else []
-            loop = _Loop(programs, folder, groups, hooks, view, stop)
+            fresh = [seed for name, seeds in groups if not store.steps(path, group=name) for seed in seeds]
+            source = initial.again(config, folder, fresh)
+            loop = _Loop(programs, folder, groups, hooks, view, stop, source)
             loop.take_up(strict=strict)
             folder.write_text(store.CONFIG, files.to_yaml(config))
+            if source is not None:
+                folder.write_json(initial.RECORD, source.record([s for _, seeds in groups for s in seeds]))
             loop.run(resumed=True)
     return path
 
@@ -139,7 +159,7 @@ def _say(view: Any) -> Callable[[str], None]:
     return (view or panel.Lines()).say
 
 
-def _names(config: Config, objects: Objects) -> tuple[str, str]:
+def names(config: Config, objects: Objects) -> tuple[str, str]:
     """Task and agent, as run folders are sorted by."""
     if config.preset and "/" in config.preset and objects.env is None:
         return tuple(config.preset.split("/", 1))  # type: ignore[return-value]
@@ -173,11 +193,12 @@ class _Loop:
     def __init__(
         self, programs: Programs | HostPrograms, folder: RunFolder,
         groups: Sequence[tuple[str | None, list[int]]], hooks: Hooks, view: Any, stop: Stop,
+        source: initial.Source | None = None,
     ):  # fmt: skip
         self.programs, self.folder, self.config, self.hooks = programs, folder, programs.config, hooks
         self.groups = [Group(programs, folder, seeds, name) for name, seeds in groups]
         self.env: Env = programs.setup.env
-        self.stop = stop
+        self.stop, self.source = stop, source
         self.view = view or panel.Lines()
         self.agent, self.task = folder.path.resolve().parent.name, folder.path.resolve().parent.parent.name
         self.errors: list[str] = []
@@ -228,7 +249,7 @@ class _Loop:
         began = time.monotonic()
         self.programs.compile(group.seeds, begin=fresh)
         if fresh:
-            group.begin()
+            group.begin(self.source)
         self.programs.ready()
         facts = panel.Facts(
             f"{self.task}/{self.agent}  {self.folder.path.name}",

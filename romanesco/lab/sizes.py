@@ -5,10 +5,10 @@ import math
 from fractions import Fraction
 
 from romanesco.core.errors import BadInput
-from romanesco.lab.config import NEVER, Config
-from romanesco.lab.fields import PERCENT
+from romanesco.lab.config import NEVER, PARTS, Config
+from romanesco.lab.fields import PERCENT, show
 from romanesco.lab.options import Agalite, Encoder, NoMemory, Window
-from romanesco.lab.worlds import Environment, MountainCar, TMaze
+from romanesco.lab.worlds import Environment, HostEnvironment, MountainCar, TMaze
 
 MOST_UPDATES = 2**31 - 1  # updates are numbered in 32 bits
 MOST_GROUPS = 8
@@ -23,6 +23,9 @@ def settle(config: Config, *, seeds_said: bool, updates_said: bool, both_said: b
     """
     notes: list[str] = []
     config = _budget(config, notes, updates_said, both_said)
+    if isinstance(config.env, HostEnvironment) and not seeds_said and config.seeds > 1:
+        config = dataclasses.replace(config, seeds=1)
+        notes.append("seeds=1: a world on the host, whose seeds do not share a program; seeds=10 asks for more")
     if config.total_steps > MANY_STEPS and not seeds_said and config.seeds > 1:
         config = dataclasses.replace(config, seeds=1)
         notes.append(f"seeds=1: total_steps is above {MANY_STEPS:,}")
@@ -31,9 +34,18 @@ def settle(config: Config, *, seeds_said: bool, updates_said: bool, both_said: b
     algorithm = dataclasses.replace(config.algorithm, shuffle_groups=shuffle_groups(config))
     config = dataclasses.replace(config, env=_world(config.env), algorithm=algorithm, **intervals(config))
     _heads(config)
+    _start(config)
     notes += _memory_notes(config)
     config.notes = tuple(notes)  # type: ignore[misc]
     return config
+
+
+def _start(config: Config) -> None:
+    """What a run begins with."""
+    if not config.init_parts:
+        raise BadInput(f"init_parts=[]: name at least one of {', '.join(PARTS)}, or leave init_from out")
+    if config.init_from is None and set(config.init_parts) != set(PARTS):
+        raise BadInput(f"init_parts={show(config.init_parts)} without init_from=RUN: there is nothing to begin with")
 
 
 def _budget(config: Config, notes: list[str], updates_said: bool, both_said: bool) -> Config:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from romanesco.core.errors import BadInput, nearest
-from romanesco.lab.checkpoint import clean, prune, restore, save, save_best, steps, verify
+from romanesco.lab.checkpoint import clean, prune, read, restore, save, save_best, steps, verify
 from romanesco.lab.disk import DISK, Disk, DiskFull, replace
 from romanesco.lab.record import command, redact, versions
 from romanesco.lab.rows import EVALS, METRICS, Jsonl, finite, number, rewind
@@ -19,11 +19,12 @@ from romanesco.lab.words import Results, Score, SeedResult, Status
 
 __all__ = [
     "DISK", "EVALS", "METRICS", "Disk", "DiskFull", "Jsonl", "Results", "RunFolder", "Score", "SeedResult", "Status",
-    "clean", "find_run", "new_folder", "prune", "restore", "rewind", "run_folders", "runs_root", "save", "save_best",
-    "steps", "verify",
+    "clean", "find_policy", "find_run", "is_export", "new_folder", "prune", "read", "restore", "rewind", "run_folders",
+    "runs_root", "save", "save_best", "steps", "verify",
 ]  # fmt: skip
 
 CONFIG = "config.yaml"  # the file that makes a folder a run
+POLICY, ABOUT = "policy.safetensors", "config.json"  # those that make one an export
 NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 
 
@@ -136,12 +137,24 @@ def _at(path: Path, spec: str) -> Path:
         raise BadInput(f"{spec} is {what}, not the run; give the run folder: {run}")
     if what == "a checkpoint":
         raise BadInput(f"{spec} is a checkpoint without its run; give the run folder, the one with {CONFIG}")
+    if is_export(path):
+        raise BadInput(f"{spec} is an export, a policy without its run; here a run is needed")
     below = list(run_folders(path))
     if len(below) == 1:
         return below[0]
     if not below:
         raise BadInput(f"{spec} is not a run: there is no {CONFIG}; `romanesco runs` lists them")
     raise BadInput(f"{spec} holds {len(below)} runs; give one: {_list(below)}")
+
+
+def is_export(path: Path) -> bool:
+    """Whether `path` is a folder that `romanesco export` wrote, or what is left of one."""
+    return not (path / CONFIG).is_file() and any((path / name).is_file() for name in (POLICY, ABOUT))
+
+
+def find_policy(spec: str | Path, root: str | Path | None = None) -> Path:
+    """The folder of an export, or the run that `spec` means: what a policy can be loaded from."""
+    return Path(spec) if is_export(Path(spec)) else find_run(spec, root)
 
 
 def find_run(spec: str | Path, root: str | Path | None = None) -> Path:

@@ -1,7 +1,7 @@
 """What the small JSON files of a run folder hold. Each has a `version`; study reads them as plain JSON."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 VERSION = 1
 
@@ -53,4 +53,23 @@ class Results:
     threshold: float | None
     budget: int
     evaluation_seeds: list[int] = field(default_factory=list)
+    version: int = VERSION
+
+
+@dataclass(frozen=True)
+class Export:
+    """config.json of an export: one seed's policy, what it was made with, and the spaces that it lives in.
+
+    `step` is where in training its parameters are from, `selected` how the seed was chosen among others, None where it
+    was not; `sha256` is of policy.safetensors. Infinite numbers are texts.
+    """
+
+    romanesco: str
+    seed: int
+    step: int | None
+    selected: str | None
+    sha256: str
+    observation_space: dict[str, Any]
+    action_space: dict[str, Any]
+    config: dict[str, Any]
     version: int = VERSION

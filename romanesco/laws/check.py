@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import os
 import sys
 import time
 from collections.abc import Callable
 from typing import Any
 
+import equinox as eqx
 import jax
 
 from romanesco.core.errors import BadInput, nearest
@@ -19,9 +21,10 @@ SIZE = 16
 def check(target: str, say: Callable[[str], Any]) -> int:
     """Runs every law that applies to `module:attribute`, one line a law -> how many are broken.
 
-    The kind follows from what the object has: `sequence` makes it a memory, `reset` and `step` an environment, a
-    function that needs no argument makes one, and a function (key, env, actor, streams, horizon) is a collector. A
-    memory is `X.example(key, T) -> (memory, xs)`, or a class made by `X(16, key=key)`.
+    The kind follows from what the object has: `sequence` makes it a memory, `reset` and `step` an environment (on the
+    host, if it is a class but no pytree, such as a Gymnasium one), a function that needs no argument makes one, and a
+    function (key, env, actor, streams, horizon) is a collector. A memory is `X.example(key, T) -> (memory, xs)`, or a
+    class made by `X(16, key=key)`.
     """
     kind, laws, subject = _case(target)
     say(f"{target} is {kind}")
@@ -45,6 +48,12 @@ def _case(target: str) -> tuple[str, dict[str, Callable], Any]:
         from romanesco.laws import memory
 
         return "a memory", memory.LAWS, _example(found, target)
+    if inspect.isclass(found) and hasattr(found, "reset") and not issubclass(found, eqx.Module):
+        from romanesco.envs.gym import given
+        from romanesco.laws import host
+
+        make = lambda n, vectorization: given(found, num_envs=n, vectorization=vectorization)
+        return "an environment on the host", host.LAWS, make
     if hasattr(found, "reset") and hasattr(found, "step"):
         from romanesco.laws import environment
 
@@ -69,13 +78,12 @@ def _import(target: str) -> Any:
     module, _, path = target.partition(":")
     if not path:
         raise BadInput(f"{target}: say MODULE:NAME, as in my_package.cells:MyCell")
-    sys.path.insert(0, "")
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())  # and stays: processes of environments import from there too
     try:
         found = importlib.import_module(module)
     except ImportError as error:
         raise BadInput(f"{target}: cannot import {module}: {error}") from error
-    finally:
-        sys.path.remove("")
     for part in path.split("."):
         if not hasattr(found, part):
             raise BadInput(f"{target}: {module} has no {part}{nearest(part, dir(found))}")
