@@ -102,7 +102,7 @@ def test_tables_are_those_of_the_results():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("target", ["my_memory:Leaky", "my_world:corridor"])
+@pytest.mark.parametrize("target", ["my_memory:Leaky", "my_world:corridor", "my_gym_world:Reach"])
 def test_an_example_obeys_the_laws(target):
     check = [sys.executable, "-m", "romanesco", "check", target]
     done = subprocess.run(check, cwd=ROOT / "examples", capture_output=True, text=True)
@@ -125,6 +125,20 @@ def test_the_examples_train(tmp_path, monkeypatch):
     run = rm.train(None, *SHORT, env=env, memory=memory, root=str(tmp_path), **TINY)
     assert run.results["seeds"]
     assert rm.load(run.path, env=env, memory=memory)(np.array([1.0, 0.0])).shape == ()
+
+
+@pytest.mark.slow
+def test_the_examples_of_loss_and_host_train(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "examples")
+    import my_gym_world
+    import my_loss
+
+    import romanesco as rm
+
+    run = rm.train(None, *SHORT, env=my_gym_world.Reach, aux=[my_loss.small_features], root=str(tmp_path), **TINY)
+    rows = [json.loads(line) for line in (run.path / "metrics.jsonl").read_text().splitlines()]
+    assert all(row["train/feature_size"] > 0 for row in rows)
+    assert rm.load(run.path)(np.array([4.0, 8.0])) in (0, 1)
 
 
 @pytest.mark.slow
