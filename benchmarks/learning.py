@@ -1,6 +1,6 @@
-"""What the presets reach: `python benchmarks/learning.py RUN ...` writes one row a finished run into its table.
+"""What the presets reach: `python benchmarks/learning.py RUN ...` writes its table, a preset a row.
 
-Each run is made by the command in its row; the value is the IQM over seeds of the final greedy return, 100 episodes a
+Each is made by the command in its row; the value is the IQM over seeds of the final greedy return, 100 episodes a
 seed, with its 95 % bootstrap interval, and the number of seeds that reach the threshold at the end.
 """
 
@@ -15,10 +15,11 @@ from romanesco.study.runs import Run
 from romanesco.study.stats import interval, iqm
 
 
-def rows_of(run: Run) -> list[dict[str, object]]:
-    results = run.results or {}
-    scores = np.array([s["greedy"]["mean"] for s in results["seeds"] if s["greedy"]])
-    steps = results["steps"]
+def rows_of(runs: list[Run]) -> list[dict[str, object]]:
+    """The rows of one preset, whose seeds may lie in several runs."""
+    run = runs[0]
+    scores = np.array([s["greedy"]["mean"] for r in runs for s in (r.results or {})["seeds"] if s["greedy"]])
+    steps = (run.results or {})["steps"]
     command = f"romanesco train {run.config['preset']} seeds={len(scores)}"
     made = row(run.label, command, "greedy return after its budget", [float(iqm(scores))], len(scores))
     low, high = interval(scores) or (float("nan"), float("nan"))
@@ -33,7 +34,10 @@ def rows_of(run: Run) -> list[dict[str, object]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("runs", nargs="+")
-    write("learning", [r for path in parser.parse_args().runs for r in rows_of(Run(path))], replace=False)
+    presets: dict[str, list[Run]] = {}
+    for run in map(Run, parser.parse_args().runs):
+        presets.setdefault(run.config["preset"], []).append(run)
+    write("learning", [row for runs in presets.values() for row in rows_of(runs)], replace=False)
 
 
 if __name__ == "__main__":
