@@ -123,7 +123,7 @@ def train(
     if resume is not None:
         path = find_run(resume)
         needed_objects(path, config_of(path), objects)
-        config = resume_overrides(config_of(path), words, fields=fields)
+        config = resume_overrides(config_of(path), [*([preset] if preset else []), *words], fields=fields)
         _say(view, config.notes)
         return RunSet([jobs.resume(path, config, **told)], objects)
     given = frozenset(name for name in objects.names if name != "aux")

@@ -180,3 +180,12 @@ def test_an_object_that_cannot_be_copied_asks_for_a_factory():
 
     with pytest.raises(BadInput, match="give a factory"):
         given(Held())
+
+
+def test_a_missing_library_names_its_extra():
+    class Needs(Scripted):
+        def __init__(self):
+            raise gymnasium.error.DependencyNotInstalled("Box2D is not installed")
+
+    with pytest.raises(BadInput, match=r'DependencyNotInstalled.*pip install -e "\.\[box2d\]"'):
+        given(Needs)

@@ -25,7 +25,12 @@ STREAMS = 16  # of an evaluation, at most
 @functools.lru_cache(maxsize=64)
 def _flat(function: Callable, kinds: tuple[Any, ...]) -> Callable:
     """`function` of trees as a compiled function of their leaves, which a tick flattens no more."""
-    return jax.jit(lambda *leaves: function(*map(jax.tree.unflatten, kinds, leaves)))
+
+    @functools.wraps(function)
+    def flat(*leaves):
+        return function(*map(jax.tree.unflatten, kinds, leaves))
+
+    return jax.jit(flat)
 
 
 def compiled(function: Callable, *trees: PyTree) -> Any:
@@ -81,7 +86,14 @@ def begin(key: Key[Array, ""], world: Any, env: HostEnv, actor: Actor) -> Stream
     ws = jax.tree.map(lambda x: jnp.broadcast_to(x, (env.num_envs, *x.shape)), world.init())
     ws, ts = _settled(world, k_after, ws, ts)
     carry = jax.tree.map(lambda x: jnp.broadcast_to(x, (env.num_envs, *x.shape)), actor.init_carry())
+    place = jax.tree.leaves(actor)[0].sharding  # where later ones will lie, or ticks are compiled twice
+    ws, carry = jax.device_put((ws, carry), place)
     return Streams(ws, carry, ts)
+
+
+def _seen(world: Any, ts: TimeStep) -> TimeStep:
+    """A step as ticks get it: from the world itself as NumPy arrays."""
+    return ts if world.transforms else jax.tree.map(np.asarray, ts)
 
 
 def _stacked(rows: list[PyTree]) -> PyTree:
@@ -93,7 +105,7 @@ def collect_host(
 ) -> tuple[Streams, Rollout, dict[str, np.ndarray]]:
     """T steps of every stream -> streams, rollout, and the metrics of the episodes that ended, [episodes] each."""
     keys = jax.random.split(key, horizon)
-    ws, carry, ts = streams.env_state, streams.carry, streams.ts
+    ws, carry, ts = streams.env_state, streams.carry, _seen(world, streams.ts)
     seen, ended = [], []
     for t in range(horizon):
         (carry, *said), (k_world, k_after, ws, entered) = compiled(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -9,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Key, PyTree
 
+from romanesco.agent.agent import blank
 from romanesco.core.actions import enter
 from romanesco.core.errors import BadInput
 from romanesco.core.spaces import Space, describe
@@ -23,13 +26,38 @@ def _leaf(space: Space, obs: Any) -> tuple[Any, Any]:
     return space, obs
 
 
-class Policy:
-    """`policy(obs)` is greedy and remembers; `reset(batch=n)` first, for n streams. Normalizer included."""
+def _typed(x: Any, dtype: Any) -> Any:
+    """An array of the space's type, where that loses nothing but precision."""
+    x = x if isinstance(x, jax.Array) else np.asarray(x)
+    return x.astype(dtype) if np.can_cast(x.dtype, dtype, "same_kind") else x
 
-    def __init__(self, actor: Actor, observation_space: Space, action_space: Space):
+
+class Policy:
+    """`policy(obs)` is greedy and remembers; `reset(batch=n)` first, for n streams. Normalizer included.
+
+    Observations and actions are the world's own: a `Discrete` from its start on, a `Box` within its bounds. `seed` is
+    the training seed, `selected` says how it was chosen among others, None where it was not.
+    """
+
+    def __init__(
+        self,
+        actor: Actor,
+        observation_space: Space,
+        action_space: Space,
+        *,
+        seed: int | None = None,
+        selected: str | None = None,
+        within: Callable[[], contextlib.AbstractContextManager] = contextlib.nullcontext,
+    ):
+        """`within` is the precision in which everything but the pure form `step` is computed."""
         self.actor, self.observation_space, self.action_space = actor, observation_space, action_space
+        self.seed, self.selected, self._within = seed, selected, within
         self._step = jax.jit(self._batched, static_argnums=4)
         self.reset()
+
+    def __repr__(self) -> str:
+        chosen = f", {self.selected}" if self.selected else ""
+        return f"Policy(seed {self.seed}{chosen}: {describe(self.observation_space)} -> {describe(self.action_space)})"
 
     def _batched(self, carry, obs, first, key, greedy):
         def one(carry, obs, first, key):
@@ -48,17 +76,18 @@ class Policy:
 
     def init_carry(self, batch: int) -> Carry:
         """Empty memories [B ...]."""
-        return jax.tree.map(lambda x: jnp.broadcast_to(x, (batch, *x.shape)), self.actor.init_carry())
+        with self._within():
+            return jax.tree.map(lambda x: jnp.broadcast_to(x, (batch, *x.shape)), self.actor.init_carry())
 
     def _streams(self, obs: PyTree[Any]) -> tuple[PyTree[Any], int, bool]:
         """-> observations [B ...], B, and whether they came without that axis."""
         space, leaf = _leaf(self.observation_space, obs)
         shape = np.shape(leaf)
-        if shape == space.shape:
-            return jax.tree.map(lambda x: np.asarray(x)[None], obs), 1, True
-        if shape[1:] != space.shape:
+        bare = shape == space.shape
+        if not bare and shape[1:] != space.shape:
             raise BadInput(f"an observation of shape {shape}; this policy sees {describe(self.observation_space)}")
-        return obs, shape[0], False
+        obs = jax.tree.map(lambda like, x: _typed(x, like.dtype), blank(self.observation_space), obs)
+        return (jax.tree.map(lambda x: x[None], obs), 1, True) if bare else (obs, shape[0], False)
 
     def __call__(self, obs: PyTree[Any], *, first: Bool[Any, "B"] | None = None) -> np.ndarray:
         """The greedy action of each stream; `first` marks those whose episode starts here.
@@ -69,7 +98,8 @@ class Policy:
         if batch != self.batch:
             raise BadInput(f"{batch} observations for {self.batch} stream(s); call reset(batch={batch}) first")
         restart = self._first if first is None else self._first | np.asarray(first, bool)
-        self._carry, action = self._step(self._carry, obs, restart, jax.random.key(0), True)
+        with self._within():
+            self._carry, action = self._step(self._carry, obs, restart, jax.random.key(0), True)
         self._first = np.zeros(batch, bool)
         return np.asarray(action)[0] if bare else np.asarray(action)
 
@@ -88,12 +118,17 @@ class Policy:
             raise BadInput("deterministic=False: give key=jax.random.key(n), from which actions are drawn")
         first = np.full(batch, state is None) if episode_start is None else np.broadcast_to(episode_start, (batch,))
         carry = self.init_carry(batch) if state is None else state
-        carry, action = self._step(carry, obs, first, jax.random.key(0) if key is None else key, deterministic)
+        with self._within():
+            key = jax.random.key(0) if key is None else key
+            carry, action = self._step(carry, obs, first, key, bool(deterministic))
         return (np.asarray(action)[0] if bare else np.asarray(action)), carry
 
     def step(
         self, carry: Carry, obs: PyTree[Array], first: Bool[Array, ""], key: Key[Array, ""]
     ) -> tuple[Carry, Float[Array, "..."]]:
-        """The pure form, one stream: -> carry, a sampled action. Batch it with `jax.vmap`."""
+        """The pure form, one stream: -> carry, a sampled action. Batch it with `jax.vmap`.
+
+        The first carry is `policy.actor.init_carry()`.
+        """
         carry, said = self.actor.step(carry, obs, first)
         return carry, enter(self.action_space, said.dist.sample(key))

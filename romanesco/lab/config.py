@@ -44,7 +44,7 @@ class Eval:
     """How agents are scored."""
 
     every: int | str = key("10%", "env steps between evaluations; 0 or never: none", least=0, words=(SHARE, NEVER))
-    episodes: int = key(10, "episodes of an evaluation", least=1)
+    episodes: int = key(10, "episodes of an evaluation; 0: no evaluations", least=0)
     final_episodes: int = key(100, "episodes of the last one", least=1)
     mode: str = key("greedy", "how actions are chosen while training", choices=("greedy", "sampled"))
 

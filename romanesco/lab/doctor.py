@@ -16,7 +16,12 @@ from typing import Any
 
 PARTS = {"jax": True, "equinox": True, "optax": True, "hydra-core": True, "safetensors": True, "gymnax": True,
          "gymnasium": True, "tensorboard": True, "matplotlib": True}  # fmt: skip
-EXTRAS = {"render": ("pygame",), "docs": ("sphinx", "myst_parser"), "dev": ("pytest", "ruff")}
+EXTRAS = {
+    "render": ("pygame",),
+    "box2d": ("Box2D", "pygame"),
+    "docs": ("sphinx", "myst_parser"),
+    "dev": ("pytest", "ruff"),
+}
 
 
 def finding(part: str, state: str, what: str, *, core: bool = False) -> dict[str, Any]:

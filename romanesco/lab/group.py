@@ -36,6 +36,8 @@ SHARE = {"greedy": True, "sampled": False}
 class Programs:
     """What a run compiles, for all its groups: made once, compiled in the background."""
 
+    fresh_evaluations = False  # every evaluation plays the same episodes
+
     def __init__(self, config: Config, env: Env, objects: Objects, devices: Sequence[Any]):
         self.config, self.devices = config, devices
         self.setup = setup(config, env, objects)
@@ -205,7 +207,8 @@ class Group:
 
     def play(self, actors: Sequence[Any], *, episodes: int, greedy: bool, tag: int = EVALUATION) -> list[dict]:
         """Episodes of the called seeds -> one dict of NumPy arrays [episodes] each."""
-        key = jax.random.fold_in(jax.random.key(tag), 0)
+        number = self.update if self.programs.fresh_evaluations else 0
+        key = jax.random.fold_in(jax.random.key(tag), number)
         keys = self._of(deal([key] * len(self.seeds), self.programs.devices))
         envs = self._of([s.env for s in self.setups])
         player = self.programs.player(episodes)

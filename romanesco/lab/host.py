@@ -27,6 +27,7 @@ class HostPrograms:
     """What a run on the host needs: one set of streams a seed, and programs for what happens between two steps."""
 
     batched = False
+    fresh_evaluations = True  # the n-th evaluation is the same for all agents; a world's few seeds judge none twice
 
     def __init__(self, config: Config, world: World, objects: Objects, devices: Sequence[Any]):
         self.config, self.devices = config, devices[:1]
@@ -70,7 +71,7 @@ class HostPrograms:
             k_agent, k_start = train.begin_keys(key)
             learner = self._learner(k_agent, told)
             states.append(train.at_first(learner, begin(k_start, told.env, self._env(key), learner.actor)))
-        return states
+        return deal(states, self.devices)  # where later states lie too, or programs are compiled twice
 
     def take_up(self, keys: Sequence[jax.Array], states: Sequence[train.State], resumes: int) -> list[train.State]:
         """Restored states with fresh episodes: environments cannot be put back to where they stood."""

@@ -112,7 +112,10 @@ def find(config: Config) -> Source | None:
     """What `init_from` and `init_parts` say; None where a run begins from nothing."""
     if config.init_from is None:
         return None
-    path = store.find_policy(config.init_from, config.root)
+    try:
+        path = store.find_policy(config.init_from, config.root)
+    except BadInput as error:
+        raise BadInput(f"init_from: {error}") from None
     if store.is_export(path):
         about, one = exported.read(path)
         found = {about.seed: one}
@@ -135,10 +138,10 @@ def settle(config: Config, like: Normalized) -> tuple[Config, Source | None]:
 
 def again(config: Config, folder: store.RunFolder, seeds: Sequence[int]) -> Source | None:
     """The source of further seeds of a run. Raises `BadInput` where it is no longer what the first ones began with."""
-    source = find(config)
-    known = (folder.read_json(RECORD) or {}).get("seeds", {})
-    if source is None or not seeds:
+    source = find(config) if seeds else None
+    if source is None:
         return None
+    known = (folder.read_json(RECORD) or {}).get("seeds", {})
     for seed, told in known.items():
         if Weights(0, None, source.arrays(int(seed))).sha256 != told["sha256"]:
             raise BadInput(

@@ -32,6 +32,8 @@ def settle(config: Config, *, seeds_said: bool, updates_said: bool, both_said: b
     if adapt and not _deals(config, 1):
         config = _fewer_minibatches(config, notes)
     algorithm = dataclasses.replace(config.algorithm, shuffle_groups=shuffle_groups(config))
+    if not config.eval.episodes:
+        config = dataclasses.replace(config, eval=dataclasses.replace(config.eval, every=0))
     config = dataclasses.replace(config, env=_world(config.env), algorithm=algorithm, **intervals(config))
     _heads(config)
     _start(config)
