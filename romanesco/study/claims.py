@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from romanesco.core.errors import BadInput
 from romanesco.study.arms import Seed, arms_of
-from romanesco.study.compare import LEVEL, Comparison, Pair, compare
 from romanesco.study.curves import thousands
+from romanesco.study.pairs import LEVEL, Comparison, Pair, compared
 from romanesco.study.runs import Run
 from romanesco.study.stats import Bounds
 from romanesco.study.summary import Summary
@@ -164,6 +164,6 @@ def standing(runs: Sequence[Run]) -> list[str]:
                    if not arm.scores]  # fmt: skip
         if len(judged) < 2:
             return ["There is nothing to compare yet: fewer than two of these runs have a final score.", *waiting]
-        return [*sentences(compare(judged, allow_mismatch=True)), *waiting]
+        return [*sentences(compared(judged, allow_mismatch=True)), *waiting]
     except BadInput as error:
         return [f"Not compared. {error}."]

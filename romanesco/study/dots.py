@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from romanesco.core.errors import BadInput
-from romanesco.study.compare import Comparison
 from romanesco.study.curves import SOFT, Curves, Drawable, Panel, curves_of, mean_of, pen, picture, thousands
+from romanesco.study.pairs import Comparison
 from romanesco.study.stats import performance_profile
 from romanesco.study.summary import Summary
 from romanesco.study.survival import Times, kaplan_meier

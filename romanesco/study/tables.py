@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from romanesco.study.claims import bounds, counted, probability
-from romanesco.study.compare import Comparison
 from romanesco.study.curves import thousands
+from romanesco.study.pairs import Comparison
 from romanesco.study.verdict import number
 
 Table = tuple[list[str], list[list[Any]]]  # head and rows
