@@ -7,6 +7,7 @@ import copy
 import functools
 import inspect
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -92,8 +93,10 @@ def specification(id: str) -> Any:
     return gymnasium.registry[name]
 
 
-def _make(id: str, **options: Any) -> Any:
-    return gymnasium.make(id, disable_env_checker=True, **options)
+def _make(id: Any, **options: Any) -> Any:
+    with warnings.catch_warnings():  # Box2D's import crashes the process where this one is an error
+        warnings.filterwarnings("ignore", "builtin type .* has no __module__", DeprecationWarning)
+        return gymnasium.make(id, disable_env_checker=True, **options)
 
 
 def _native(id: str, n: int, options: dict[str, Any]) -> VectorEnv:
@@ -147,7 +150,7 @@ def _maker(env: Any) -> tuple[Callable[[], Any], Any]:
         return env, None
     spec = getattr(env, "spec", None)
     if spec is not None:
-        return functools.partial(gymnasium.make, spec, disable_env_checker=True), spec
+        return functools.partial(_make, spec), spec
     try:
         pristine = copy.deepcopy(env)
     except Exception as error:
@@ -166,6 +169,6 @@ def _of_vector(env: VectorEnv, timeout: float) -> Callable[[int], Host]:
             f"env={type(env).__name__}: a vector environment without a spec cannot be made again for evaluation; give "
             "a single environment or a factory"
         )
-    kwargs = {**spec.kwargs}
-    kwargs.pop("num_envs", None)
-    return lambda n: _streams(functools.partial(gymnasium.make, spec.id), "sync", timeout, None, n)
+    of_the_vector = ("num_envs", "vectorization_mode", "vector_kwargs", "wrappers")
+    kwargs = {k: v for k, v in spec.kwargs.items() if k not in of_the_vector}
+    return lambda n: _streams(functools.partial(_make, spec.id, **kwargs), "sync", timeout, None, n)
