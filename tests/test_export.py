@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -73,9 +74,10 @@ def out(mlp: Path, tmp_path: Path) -> Path:
 
 def test_a_fresh_process_without_run_and_world_takes_the_same_actions(run, tmp_path):
     policy, to = rm.load(run, 1), tmp_path / "out"
+    seen: Any = policy.observation_space
     assert export(run, "--to", to, "--seed", 1) == 0
     rng = np.random.default_rng(0)
-    obs = rng.normal(size=(20, 2, *policy.observation_space.shape)).astype(np.float32)
+    obs = rng.normal(size=(20, 2, *seen.shape)).astype(np.float32)
     (tmp_path / "obs").write_bytes(obs.tobytes())
     moved = run.rename(run.with_name("hidden"))
     try:

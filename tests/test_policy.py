@@ -11,14 +11,14 @@ from romanesco.agent import ENCODERS
 from romanesco.agent.agent import build
 from romanesco.agent.policy import Policy
 from romanesco.core.errors import BadInput
-from romanesco.core.spaces import Box, Discrete, MultiDiscrete, contains
+from romanesco.core.spaces import Box, Discrete, MultiDiscrete, Space, contains
 from romanesco.memory.gru import GRU
 
 SEES = Box((3,))
 CHOICES = Discrete(3, start=-1)
 
 
-def policy(action_space=CHOICES, **options) -> Policy:
+def policy(action_space: Space = CHOICES, **options) -> Policy:
     agent = build(
         jax.random.key(0), SEES, action_space, encoder=ENCODERS["identity"], memory=GRU, head_gain=5.0,
         actor_hidden=(), critic_hidden=(),
@@ -39,7 +39,7 @@ def test_it_answers_in_the_worlds_own_space(space):
     one = policy(space)
     for obs in episodes(10, 1):
         answers = [one(obs[0]), one.predict(obs[0])[0]]
-        answers += [np.asarray(one.step(one.actor.init_carry(), obs[0], True, jax.random.key(0))[1])]
+        answers += [np.asarray(one.step(one.actor.init_carry(), obs[0], jnp.bool_(True), jax.random.key(0))[1])]
         answers += [one.predict(obs[0], deterministic=False, key=jax.random.key(1))[0]]
         assert all(contains(space, action) for action in answers), answers
 
@@ -84,7 +84,7 @@ def test_the_pure_form_runs_under_jit_and_vmap():
         carry, action = step(carry, x, first, keys)
         assert action.shape == (2,) and set(np.asarray(action)) <= {0, 1, 2}
         first = jnp.zeros(2, bool)
-    again = [one.step(one.actor.init_carry(), obs[0][i], True, keys[i])[1] for i in range(2)]
+    again = [one.step(one.actor.init_carry(), obs[0][i], jnp.bool_(True), keys[i])[1] for i in range(2)]
     assert (np.asarray(again) == np.asarray(step(one.init_carry(2), obs[0], jnp.ones(2, bool), keys)[1])).all()
 
 
