@@ -25,7 +25,6 @@ def settle(config: Config, *, seeds_said: bool, updates_said: bool, both_said: b
     config = _budget(config, notes, updates_said, both_said)
     if isinstance(config.env, HostEnvironment) and not seeds_said and config.seeds > 1:
         config = dataclasses.replace(config, seeds=1)
-        notes.append("seeds=1: a world on the host, whose seeds do not share a program; seeds=10 asks for more")
     if config.total_steps > MANY_STEPS and not seeds_said and config.seeds > 1:
         config = dataclasses.replace(config, seeds=1)
         notes.append(f"seeds=1: total_steps is above {MANY_STEPS:,}")
