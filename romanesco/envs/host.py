@@ -19,8 +19,6 @@ from romanesco.core.spaces import Box, Discrete, MultiDiscrete, describe
 from romanesco.core.types import TimeStep
 from romanesco.envs.tidy import batched, ours
 
-MODES = ("auto", "sync", "native", "async")
-
 
 class Host:
     """A Gymnasium vector environment in next-step autoreset as a `HostEnv`.

@@ -103,7 +103,7 @@ class _Watch:
         )  # fmt: skip
 
     def run(self) -> None:
-        waiting, merged = list(self.seeds), 0.0
+        waiting, merged, told = list(self.seeds), 0.0, False
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         room = cores if self.config.jobs == "auto" else int(self.config.jobs)
         self._status("running")
@@ -116,9 +116,10 @@ class _Watch:
                 if time.monotonic() - merged > MERGE:
                     self._merge()
                     merged = time.monotonic()
-                if self.stop.poll():
+                if self.stop.poll() and not told:
                     waiting.clear()
-                    self._hand_on(signal.SIGTERM)
+                    self._hand_on(signal.SIGTERM)  # once: a second signal makes a child leave without saving
+                    told = True
         except BaseException:
             self._hand_on(signal.SIGKILL)
             self._status("failed")
