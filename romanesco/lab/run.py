@@ -267,7 +267,7 @@ class _Loop:
                 self.evals.write(rows)
                 facts.judged(rows)
                 self.view.show(facts)
-            ended = group.update == total or not group.active
+            ended = group.update >= total or not group.active
             late = time.monotonic() - saved > 60 * config.checkpoint.minutes
             if ended or self.stop.poll() or late or (group.update in saves and group.update > 0) or self.refused:
                 self._save(group, must=ended or self.stop.asked)
