@@ -252,9 +252,9 @@ def test_x64_changes_no_dtype():
 import equinox as eqx
 import jax
 from romanesco.envs import ENVS
-from romanesco.envs.table import ROWS
+from romanesco.envs.table import PURE
 from romanesco.laws.environment import random_action
-for name in ROWS:
+for name in PURE:
     env, key = ENVS[name](), jax.random.key(0)
     reset, step = eqx.filter_jit(env.reset), eqx.filter_jit(env.step)
     state, ts = reset(key)

@@ -10,11 +10,13 @@ import pytest
 from worlds_on_host import SCRIPT, Broken, Old, Scripted, Trees
 
 from romanesco.core.errors import BadInput, HostFault
-from romanesco.core.spaces import Box, Discrete, MultiDiscrete, contains, from_json, to_json
+from romanesco.core.spaces import Box, Discrete, MultiDiscrete, contains, describe, from_json, to_json
+from romanesco.envs import ENVS
 from romanesco.envs.gym import given, gym
 from romanesco.envs.host import Host
 from romanesco.envs.probe import probe8
 from romanesco.envs.pure import cartpole
+from romanesco.envs.table import PURE, ROWS
 from romanesco.envs.tmaze import tmaze
 from romanesco.laws.collector import fresh
 from romanesco.laws.host import LAWS, c1_collectors
@@ -35,6 +37,15 @@ def test_c1_host_collector_is_the_device_collector(memory):
 def test_c1_under_every_transform(settings):
     world = probe8(bound=0.1) if "rescale_actions" in settings else cartpole()
     c1_collectors(world, lambda env: fresh(jax.random.key(7), env, "gru"), **settings)
+
+
+@pytest.mark.parametrize("name", [name for name in ROWS if name not in PURE])
+def test_row_is_true(name):
+    pytest.importorskip("Box2D", reason="LunarLander needs the extra `box2d`")
+    env, row = ENVS[name](), ROWS[name]
+    assert (row.observation, row.actions) == (describe(env.observation_space), describe(env.action_space))
+    assert (row.limit, row.threshold) == (env.max_steps, env.threshold)
+    assert len(env.feature_names) == env.observation_space.shape[0]
 
 
 def of(make):

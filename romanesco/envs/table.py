@@ -57,6 +57,8 @@ ROWS["lander"] = Row(
     "land between two flags, with three engines",
 )  # fmt: skip
 
+PURE = tuple(name for name, row in ROWS.items() if row.kind == "pure")
+
 VELOCITIES: dict[str, tuple[int, ...]] = {
     "cartpole": (1, 3),
     "acrobot": (4, 5),
