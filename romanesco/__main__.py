@@ -1,16 +1,31 @@
 """`python -m romanesco`, and the command `romanesco`: light, so that Ctrl-C is understood from the first moment."""
 
+import contextlib
 import os
 import signal
 import sys
 from typing import Any
 
 
+def _end(status: int) -> None:
+    """Ends the process at once, not waiting for threads that still compile; processes of environments end first."""
+    if "multiprocessing.util" in sys.modules:
+        import multiprocessing.resource_tracker
+        import multiprocessing.util
+
+        with contextlib.suppress(Exception):
+            for child in multiprocessing.active_children():
+                child.kill()
+            multiprocessing.util._exit_function()  # unlinks semaphores
+            multiprocessing.resource_tracker._resource_tracker._stop()
+    os._exit(status)
+
+
 def _leave(number: int, frame: Any) -> None:
     """Ends the process: an exception raised here may be swallowed by whatever is being imported or collected."""
     del number, frame
     os.write(2, b"interrupted; nothing was saved\n")
-    os._exit(130)
+    _end(130)
 
 
 def main() -> None:
@@ -23,7 +38,7 @@ def main() -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     if status == INTERRUPTED:
-        os._exit(status)  # threads that still compile would keep the process for a while
+        _end(status)
     sys.exit(status)
 
 

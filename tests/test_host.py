@@ -1,6 +1,8 @@
 """Worlds on the host: the laws, what an environment may be, and what happens when it breaks."""
 
 import functools
+import os
+import signal
 import warnings
 
 import gymnasium
@@ -161,6 +163,15 @@ def test_silence_and_death_are_faults(how, vectorization):
     with pytest.raises(HostFault, match=r"env.timeout=1.5 s" if how == "hangs" else "died"):
         for _ in range(60):
             env.step(keys(2), np.zeros(2, np.int32))
+    env.close()
+
+
+def test_workers_do_not_hear_what_asks_a_run_to_end():
+    env = given(Scripted, num_envs=2, vectorization="async").streams(2)
+    for worker, number in zip(env.vector.processes, (signal.SIGINT, signal.SIGTERM), strict=True):
+        os.kill(worker.pid, number)
+    env.reset(keys(2))
+    env.step(keys(2), np.zeros(2, np.int32))
     env.close()
 
 

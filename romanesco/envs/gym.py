@@ -6,9 +6,11 @@ import contextlib
 import copy
 import functools
 import inspect
+import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator
+from multiprocessing import resource_tracker
 from typing import Any
 
 import gymnasium
@@ -112,7 +114,7 @@ def _streams(make: Callable[[], Any], vectorization: str, timeout: float, max_st
         if vectorization != "async":
             return Host(SyncVectorEnv(makers), timeout=timeout)
         logger.min_level = max(logger.min_level, logger.ERROR + 1)  # faults of workers reach the user once, from us
-        with _hidden_main():
+        with _hidden_main(), _deaf_to_signals():
             return Host(AsyncVectorEnv(makers, context="spawn"), timeout=timeout)
     except HostFault as error:
         raise _missing(error) from error
@@ -142,6 +144,21 @@ def _hidden_main() -> Iterator[None]:
         yield
     finally:
         main.__dict__.update(hidden)
+
+
+@contextlib.contextmanager
+def _deaf_to_signals() -> Iterator[None]:
+    """Processes started meanwhile never see SIGINT and SIGTERM, which terminals and schedulers send to all processes
+    of a run: this one ends them. What arrives here meanwhile is delivered afterwards."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    resource_tracker.ensure_running()  # its start would unblock SIGINT
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _maker(env: Any) -> tuple[Callable[[], Any], Any]:

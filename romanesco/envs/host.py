@@ -77,7 +77,12 @@ class Host:
 
     def close(self) -> None:
         with contextlib.suppress(Exception):  # of workers that are gone
-            self.vector.close(**({"terminate": True} if isinstance(self.vector, AsyncVectorEnv) else {}))
+            if isinstance(self.vector, AsyncVectorEnv):
+                for worker in self.vector.processes:
+                    worker.kill()
+                self.vector.close(terminate=True)
+            else:
+                self.vector.close()
         self.vector.closed = True
 
     def render(self) -> np.ndarray:
