@@ -16,8 +16,8 @@ def _end(status: int) -> None:
         with contextlib.suppress(Exception):
             for child in multiprocessing.active_children():
                 child.kill()
-            multiprocessing.util._exit_function()  # unlinks semaphores
-            multiprocessing.resource_tracker._resource_tracker._stop()
+            multiprocessing.util._exit_function()  # type: ignore[attr-defined]  # unlinks semaphores
+            multiprocessing.resource_tracker._resource_tracker._stop()  # type: ignore[attr-defined]
     os._exit(status)
 
 
