@@ -23,6 +23,7 @@ from romanesco.envs.world import World
 from romanesco.lab.config import Config
 from romanesco.lab.worlds import HostEnvironment
 from romanesco.learn import ALGORITHMS, ppo
+from romanesco.learn.curriculum import Reverse
 from romanesco.learn.train import Setup
 from romanesco.memory import MEMORIES, Stack
 
@@ -153,6 +154,7 @@ def setup(config: Config, env: Env | World, objects: Objects) -> Setup:
         anneal=tuple(a.anneal),
         aux=tuple(objects.aux),
         update=ALGORITHMS[a.name],
+        curriculum=Reverse.of(env) if config.curriculum == "reverse" else None,
     )
 
 

@@ -85,6 +85,9 @@ class Config:
     total_steps: int = key(100_000, "env steps of each seed; whole updates are done, so the last may pass it", least=1)
     updates: int | None = key(None, "total_steps = updates x num_envs x algorithm.horizon", least=1)
     num_envs: int = key(8, "streams of each seed", least=1, most=2**20)
+    curriculum: str = key(
+        "none", "reverse: episodes begin near the goal, and farther as they succeed", choices=("none", "reverse")
+    )
     device: str = key("auto", "where it runs", choices=("auto", "cpu", "gpu"))
     devices: int | str = key("auto", "over how many devices it is spread", least=1, words=("auto", "all"))
     jobs: int | str = key("auto", "processes for seeds on the host; auto: one a core", least=1, words=("auto",))

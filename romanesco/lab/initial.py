@@ -80,7 +80,7 @@ class Source:
             lambda old, x: jax.device_put(jnp.array(jnp.broadcast_to(x, old.shape), copy=True), old.sharding),
             state.streams.carry, actor.init_carry(),
         )  # fmt: skip
-        return State(learner, dataclasses.replace(state.streams, carry=empty), state.returns, state.failed)
+        return dataclasses.replace(state, learner=learner, streams=dataclasses.replace(state.streams, carry=empty))
 
     def record(self, seeds: Sequence[int]) -> dict[str, Any]:
         """init.json: what each seed began with."""

@@ -14,6 +14,7 @@ from romanesco.agent.normalize import Normalizer, discounted_returns
 from romanesco.agent.rollout import Streams, Tally, collect, start
 from romanesco.core.types import Actor, Metrics, Rollout
 from romanesco.learn import ppo
+from romanesco.learn.curriculum import Course, Reverse, placed
 from romanesco.learn.gae import advantages
 from romanesco.learn.ppo import Aux, Hyper, Learner
 
@@ -30,6 +31,13 @@ class Setup(eqx.Module):
     anneal: tuple[str, ...] = eqx.field(static=True, default=())  # of Hyper's numbers, linearly to 0
     aux: tuple[Aux, ...] = eqx.field(static=True, default=())
     update: Callable = eqx.field(static=True, default=ppo.update)  # the algorithm
+    curriculum: Reverse | None = eqx.field(static=True, default=None)
+
+    def world(self, course: Course | None) -> Any:
+        """The world that a seed meets where it stands in its curriculum."""
+        if self.curriculum is None or course is None:
+            return self.env
+        return placed(self.env, course.distance(self.curriculum))
 
 
 class State(eqx.Module):
@@ -39,6 +47,7 @@ class State(eqx.Module):
     streams: Streams
     returns: Float[Array, "B"]  # the running discounted return that reward scaling measures
     failed: Int[Array, ""]  # number of the first update with a NaN or inf, else -1: nothing after it counts
+    course: Course | None = None  # where there is a curriculum
 
 
 def begin_keys(key: Key[Array, ""]) -> tuple[Key[Array, ""], Key[Array, ""]]:
@@ -63,12 +72,13 @@ def init(key: Key[Array, ""], make_agent: Callable[[Key[Array, ""]], Actor], set
     """A seed before its first update. Law L4: it depends on its own key alone."""
     k_agent, k_start = begin_keys(key)
     learner = init_learner(k_agent, make_agent, setup)
-    return at_first(learner, start(k_start, setup.env, learner.actor, setup.num_envs))
+    course = None if setup.curriculum is None else Course.begin()
+    return at_first(learner, start(k_start, setup.world(course), learner.actor, setup.num_envs), course)
 
 
-def at_first(learner: Learner, streams: Streams) -> State:
+def at_first(learner: Learner, streams: Streams, course: Course | None = None) -> State:
     """The state of a seed that nothing has happened to."""
-    state = State(learner, streams, jnp.zeros(streams.ts.reward.shape[0]), jnp.int32(-1))
+    state = State(learner, streams, jnp.zeros(streams.ts.reward.shape[0]), jnp.int32(-1), course)
     return jax.tree.map(lambda x: x.copy(), state)  # no two leaves share a buffer: all of them are donated
 
 
@@ -83,14 +93,19 @@ def iterate(
 ) -> tuple[State, Metrics]:
     """One update: collect, learn, refresh the normalizer. A state that is not finite is not taken."""
     k_collect, _ = update_keys(key, number)
-    streams, rollout, tally = collect(k_collect, setup.env, state.learner.actor, state.streams, setup.horizon)
-    state, metrics = learn(key, state, setup, number, total, streams, rollout)
-    return state, {**metrics, **_episodes(tally, rollout.steps.last)}
+    world = setup.world(state.course)
+    streams, rollout, tally = collect(k_collect, world, state.learner.actor, state.streams, setup.horizon)
+    course, told = state.course, {}
+    if setup.curriculum is not None and course is not None:
+        told = {"train/start_distance": course.distance(setup.curriculum).astype(jnp.float32)}
+        course = course.after(setup.curriculum, tally)
+    state, metrics = learn(key, state, setup, number, total, streams, rollout, course)
+    return state, {**metrics, **told, **_episodes(tally, rollout.steps.last)}
 
 
 def learn(
     key: Key[Array, ""], state: State, setup: Setup, number: Int[Array, ""], total: Int[Array, ""],
-    streams: Streams, rollout: Rollout,
+    streams: Streams, rollout: Rollout, course: Course | None = None,
 ) -> tuple[State, Metrics]:  # fmt: skip
     """What update `number` makes of a rollout that ended in `streams`, wherever it was collected."""
     hp, learner = scheduled(setup, number, total), state.learner
@@ -101,7 +116,7 @@ def learn(
 
     well = (state.failed < 0) & finite((learner, metrics, streams.ts.reward))
     failed = jnp.where((state.failed < 0) & ~well, number, state.failed).astype(jnp.int32)
-    new = State(learner, streams, returns, failed)
+    new = State(learner, streams, returns, failed, course)
     state = jax.tree.map(lambda new, old: jnp.where(well, new, old), new, dataclasses.replace(state, failed=failed))
     return state, {f"train/{k}": v for k, v in metrics.items()}
 
@@ -157,7 +172,7 @@ def first_bad(
     hp, learner = scheduled(setup, jnp.int32(number), jnp.int32(total)), state.learner
     again = jax.jit(collect, static_argnums=4)
     if rollout is None:
-        rollout = again(k_collect, setup.env, learner.actor, state.streams, setup.horizon)[1]
+        rollout = again(k_collect, setup.world(state.course), learner.actor, state.streams, setup.horizon)[1]
     assert rollout is not None
     scaled = learner.normalizer.scaled(rollout)
     adv = advantages(scaled, hp.gamma, hp.lam)
