@@ -140,7 +140,7 @@ def test_the_older_form_is_understood():
 
 @pytest.mark.parametrize(
     ("how", "said"),
-    [("raises", "environment 0 broke at its step 40: ZeroDivisionError: the physics exploded .*worlds_on_host.py"),
+    [("raises", "environment [01] broke at its step 40: ZeroDivisionError: the physics exploded .*worlds_on_host.py"),
      ("shape", r"observation of shape \(4,\), where its space says \(3,\)"),
      ("nan reward", "environment 0 gave nan in reward"), ("nan obs", r"environment 0 gave nan in observation\[1\]")],
 )  # fmt: skip

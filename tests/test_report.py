@@ -2,7 +2,6 @@
 
 import html.parser
 import re
-import time
 import xml.etree.ElementTree as ET
 
 import numpy as np
@@ -11,7 +10,7 @@ from folders import evals, results, rows, write_run
 
 from romanesco.core.errors import BadInput
 from romanesco.study.claims import standing
-from romanesco.study.curves import Panel, curves_of, mean_of, picture, thousands
+from romanesco.study.curves import curves_of, mean_of, thousands
 from romanesco.study.report import report
 from romanesco.study.runs import Run
 from romanesco.study.verdict import verdict, warnings
@@ -163,6 +162,18 @@ def test_half_of_the_mazes_solved_is_chance(run):
     assert "chance" not in verdict(able, "gru") + verdict(elsewhere, "mlp")
 
 
+def test_coming_to_the_junction_and_turning_right_there_are_told_apart(run):
+    def told(success, reached):
+        ended = results(success=success)
+        for s in ended["seeds"]:
+            s["greedy"]["reached"] = reached
+        return verdict(Run(run(f"reached-{reached}", ended=ended)), "gru")
+
+    assert "(success 30 %, which is chance; P(reach) 60 %, P(correct | reach) 50 %)" in told(0.3, 0.6)
+    assert "(success 45 %; P(reach) 50 %, P(correct | reach) 90 %)" in told(0.45, 0.5)
+    assert "(success 0 %; P(reach) 0 %, P(correct | reach) n/a)" in told(0.0, 0.0)
+
+
 def test_runs_are_compared_as_the_command_compares_them(run):
     low = results()
     for s in low["seeds"]:
@@ -202,13 +213,8 @@ def test_a_chosen_place_is_the_only_file_written(run, tmp_path):
         report([Run(path)], tmp_path / "out")
 
 
-def test_a_report_is_fast_and_small(run):
-    many = Run(run(seeds=10))
-    picture([Panel("warm", [("x", (np.arange(2), np.ones((1, 2))))])])  # imports matplotlib
-    begun = time.process_time()
-    path = report([many])
-    assert time.process_time() - begun < 2
-    assert path.stat().st_size < 500_000
+def test_a_report_is_small(run):
+    assert report([Run(run(seeds=10))]).stat().st_size < 500_000
 
 
 def test_a_curve_bridges_gaps_of_a_seed_and_ends_where_it_ends(run):

@@ -4,17 +4,16 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Annotated
 
 import pytest
 import yaml
-from configs import MLP, one, written
+from configs import one, written
 
 from romanesco.core.errors import BadInput
 from romanesco.lab import catalog, files
-from romanesco.lab.compose import resolve, resume_overrides
+from romanesco.lab.compose import resume_overrides
 from romanesco.lab.config import schema
 from romanesco.lab.files import from_yaml, to_yaml
 from romanesco.lab.options import GROUPS, Memory
@@ -146,17 +145,13 @@ print("kept")
 """
 
 LIGHT = """
-import sys, time
-start = time.perf_counter()
+import sys
 from romanesco.lab import catalog
 from romanesco.lab.compose import resolve
 try: resolve("cartpole/mlp", ["algorithm.gama=1"])
 except ValueError: pass
-seconds = [time.perf_counter() - start]
-for answer in (catalog.overview, lambda: catalog.help_text("quickstart"), lambda: resolve("cartpole/gru")):
-    start = time.perf_counter(); answer(); seconds.append(time.perf_counter() - start)
-assert not [m for m in sys.modules if m.split(".")[0] in ("jax", "jaxlib", "equinox", "gymnax")]
-print(max(seconds))
+catalog.overview(), catalog.help_text("quickstart"), resolve("cartpole/gru")
+print(*(m for m in sys.modules if m.split(".")[0] in ("jax", "jaxlib", "equinox", "gymnax")))
 """
 
 
@@ -171,11 +166,5 @@ def test_a_host_program_s_hydra_is_left_as_it_was(tmp_path):
     assert in_a_process(HOST, str(tmp_path)) == "kept"
 
 
-def test_answers_take_less_than_half_a_second_and_import_no_jax():
-    assert min(float(in_a_process(LIGHT)) for _ in range(3)) < 0.5
-
-
-def test_composing_is_quick():
-    start = time.perf_counter()
-    resolve(MLP, ["seed=range(0,3)"])
-    assert time.perf_counter() - start < 1.5
+def test_answers_import_no_jax():
+    assert in_a_process(LIGHT) == ""

@@ -1,7 +1,5 @@
 """Statistics against SciPy, closed forms and slow definitions."""
 
-import time
-
 import numpy as np
 import pytest
 import scipy.stats
@@ -18,6 +16,7 @@ from romanesco.study.stats import (
     optimality_gap,
     performance_profile,
     t_interval,
+    wilson,
 )
 
 SCORES = np.random.default_rng(1).normal(size=(10, 3)) * [1, 5, 20] + [0, 3, -10]
@@ -40,6 +39,12 @@ def test_iqm_over_one_axis_is_that_of_each_column():
 def test_iqm_of_nothing_is_refused():
     with pytest.raises(ValueError, match="no scores"):
         iqm([])
+
+
+@pytest.mark.parametrize(("hits", "of"), [(0, 10), (3, 7), (50, 100), (100, 100)])
+def test_wilsons_interval_is_scipys(hits, of):
+    theirs = scipy.stats.binomtest(hits, of).proportion_ci(method="wilson")
+    assert wilson(hits, of) == pytest.approx((theirs.low, theirs.high))
 
 
 def test_the_bootstrap_of_a_mean_agrees_with_scipy():
@@ -83,12 +88,6 @@ def test_one_seed_gives_no_interval():
     assert interval([3.0]) is None
     assert interval(SCORES[:1]) is None
     assert t_interval([3.0]) is None
-
-
-def test_ten_thousand_replicates_of_ten_seeds_are_fast():
-    begun = time.process_time()
-    interval(SCORES[:, 0])
-    assert time.process_time() - begun < 0.3
 
 
 def test_students_interval_is_scipys():

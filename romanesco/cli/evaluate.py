@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -59,6 +60,23 @@ def evaluate(
         iqm, interval = api.hooks().summarize([scores["return"] for scores in means.values()])
         span = f" [{interval[0]:.4g}, {interval[1]:.4g}]" if interval else ""
         say(f"return {iqm:.4g}{span}: IQM over {len(means)} seed(s), {episodes} episodes each")
+        if "reached" in names:
+            say(_apart(list(played.values())))
     if render is not None:
         shown = api.film(found, render, episodes=min(episodes, 10), pick=pick, greedy=not sampled)
         say(f"{pick} of {min(episodes, 10)} episodes, return {shown['return']:.4g}: {render}")
+
+
+def _apart(played: Sequence[Mapping[str, Any]]) -> str:
+    """Coming to where it is decided, and deciding right there, with Wilson's intervals over all episodes."""
+    from romanesco.study.stats import wilson
+
+    def rate(hits: float, of: float) -> str:
+        if not of:
+            return "n/a"
+        low, high = wilson(hits, int(of))
+        return f"{hits / of:.3f} [{low:.3f}, {high:.3f}]"
+
+    reached, success = (sum(float(scores[name].sum()) for scores in played) for name in ("reached", "success"))
+    total = sum(len(scores["reached"]) for scores in played)
+    return f"P(reach) {rate(reached, total)}, P(correct | reach) {rate(success, reached)}, over {total} episodes"

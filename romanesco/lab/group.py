@@ -273,13 +273,15 @@ def best_step(curve: Sequence[Sequence[float]]) -> int | None:
 def eval_row(seed: int, step: int, mode: str, table: dict[str, np.ndarray]) -> dict[str, Any]:
     """A row of evals.jsonl: the episodes of one seed, in order; `env_seed` numbers their starts."""
     n = len(table["return"])
-    success = table["success"].tolist() if "success" in table else [None] * n
-    columns = {"return": table["return"].tolist(), "length": table["length"].tolist(), "success": success}
+    columns = {"success": [None] * n, **{name: column.tolist() for name, column in table.items()}}
     return {"seed": seed, "step": step, "mode": mode, **columns, "env_seed": list(range(n))}
 
 
 def score(table: dict[str, Any]) -> Score:
-    """Mean return, episodes and success rate of a row or table of episodes."""
-    success = [x for x in table.get("success", []) if x is not None]
-    rate = float(np.mean(success)) if len(success) else None
-    return Score(float(np.mean(table["return"])), len(table["return"]), rate)
+    """Mean return, episodes and rates of a row or table of episodes."""
+
+    def rate(name: str) -> float | None:
+        known = [x for x in table.get(name, []) if x is not None]
+        return float(np.mean(known)) if known else None
+
+    return Score(float(np.mean(table["return"])), len(table["return"]), rate("success"), rate("reached"))

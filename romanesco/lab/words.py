@@ -20,11 +20,13 @@ class Status:
 
 @dataclass(frozen=True)
 class Score:
-    """One evaluation of one policy: mean return over its episodes, and their success rate where there is one."""
+    """One evaluation of one policy: mean return over its episodes, their rate of success and of coming where it is
+    decided (`reached`), where the world tells them."""
 
     mean: float
     episodes: int
     success: float | None = None
+    reached: float | None = None
 
 
 @dataclass(frozen=True)

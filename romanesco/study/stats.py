@@ -1,6 +1,8 @@
 """Statistics of scores over training seeds: the replicate is the seed. S seeds, K tasks, T points of a curve."""
 
+import math
 from collections.abc import Callable
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -49,6 +51,15 @@ def median(scores: ArrayLike, axis: Axes = None) -> Any:
 def optimality_gap(scores: ArrayLike, axis: Axes = None, *, target: float = 1.0) -> Any:
     """Mean of max(target - x, 0): how far scores stay below the target (Agarwal et al., 2021)."""
     return mean(np.maximum(target - np.asarray(scores, float), 0), axis)
+
+
+def wilson(successes: float, trials: int, level: float = 0.95) -> Bounds:
+    """Interval of a probability from `successes` of `trials` (Wilson, 1927, without continuity correction)."""
+    z = NormalDist().inv_cdf((1 + level) / 2)
+    share = successes / trials
+    middle = (share + z**2 / (2 * trials)) / (1 + z**2 / trials)
+    half = z / (1 + z**2 / trials) * math.sqrt(share * (1 - share) / trials + z**2 / (4 * trials**2))
+    return middle - half, middle + half
 
 
 def _table(scores: ArrayLike) -> Floats:

@@ -7,7 +7,7 @@ from typing import Any
 
 from romanesco.study.curves import mean_of, thousands
 from romanesco.study.runs import Run
-from romanesco.study.stats import interval, iqm
+from romanesco.study.stats import interval, iqm, mean
 
 OFF_POLICY = 1e-4  # above it, acting and replay disagree
 CHANCE = 0.1  # a success rate this close to one half is called chance in a T-Maze
@@ -44,7 +44,7 @@ def seed_results(run: Run) -> list[dict[str, Any]]:
 
 
 def finals(run: Run, field: str = "mean") -> list[float]:
-    """Final greedy means, or success rates, of the seeds; while a run goes on, those of their latest evaluations."""
+    """Final greedy means, or rates (`success`, `reached`), of the seeds; of a running one its latest evaluations."""
     if run.status != "running" and (ended := [s["greedy"] for s in seed_results(run) if s.get("greedy")]):
         return [score[field] for score in ended if score.get(field) is not None]
     read = mean_of("return" if field == "mean" else field)
@@ -54,16 +54,26 @@ def finals(run: Run, field: str = "mean") -> list[float]:
 
 def at_chance(run: Run) -> bool:
     """Whether a T-Maze agent ends as one that guesses."""
-    success = finals(run, "success")
     maze = (run.config.get("env") or {}).get("name") == "tmaze"
-    return maze and bool(success) and abs(iqm(success) - 0.5) <= CHANCE
+    right = correct(finals(run, "success"), finals(run, "reached"))
+    return maze and right is not None and abs(right - 0.5) <= CHANCE
+
+
+def correct(success: Sequence[float], reached: Sequence[float]) -> float | None:
+    """P(correct | reach): the share of right decisions where there was one to make; of all where that is not told."""
+    if not reached:
+        return iqm(success) if success else None
+    return mean(success) / mean(reached) if any(reached) else None
 
 
 def _score(run: Run) -> str:
     """IQM return 2.1 [2, 2.2] (success 100 %) over 6 seeds."""
-    returns, success = finals(run), finals(run, "success")
-    rate = f" (success {percent(iqm(success))}{', which is chance' if at_chance(run) else ''})" if success else ""
-    return f"IQM return {span(returns)}{rate} over {plural(len(returns), 'seed')}"
+    returns, success, reached = finals(run), finals(run, "success"), finals(run, "reached")
+    rate = f" (success {percent(iqm(success))}{', which is chance' if at_chance(run) else ''}" if success else ""
+    if success and reached:
+        right = correct(success, reached)
+        rate += f"; P(reach) {percent(mean(reached))}, P(correct | reach) {'n/a' if right is None else percent(right)}"
+    return f"IQM return {span(returns)}{rate and f'{rate})'} over {plural(len(returns), 'seed')}"
 
 
 def _solved(run: Run) -> str:
