@@ -8,7 +8,9 @@ from romanesco.core.registry import Registry
 if TYPE_CHECKING:
     from romanesco.memory.agalite import AGaLiTe as AGaLiTe
     from romanesco.memory.gru import GRU as GRU
+    from romanesco.memory.lru import LRU as LRU
     from romanesco.memory.lstm import LSTM as LSTM
+    from romanesco.memory.mingru import MinGRU as MinGRU
     from romanesco.memory.none import Feedforward as Feedforward
     from romanesco.memory.stack import Stack as Stack
     from romanesco.memory.stack import Stacked as Stacked
@@ -22,6 +24,8 @@ MEMORIES = Registry(
         "gru": "romanesco.memory.gru:GRU",
         "agalite": "romanesco.memory.agalite:AGaLiTe",
         "window": "romanesco.memory.window:Window",
+        "mingru": "romanesco.memory.mingru:MinGRU",
+        "lru": "romanesco.memory.lru:LRU",
     },
 )
 
@@ -29,7 +33,9 @@ _HOME = {
     "AGaLiTe": "agalite",
     "Feedforward": "none",
     "GRU": "gru",
+    "LRU": "lru",
     "LSTM": "lstm",
+    "MinGRU": "mingru",
     "Stack": "stack",
     "Stacked": "stack",
     "Window": "window",
