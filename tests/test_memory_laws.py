@@ -5,13 +5,13 @@ import pytest
 
 from romanesco.core.types import Memory
 from romanesco.laws.memory import LAWS
-from romanesco.memory import MEMORIES, AGaLiTe, Stack, Window
+from romanesco.memory import MEMORIES, AGaLiTe, MinGRU, Stack, Window
 
 
 def stacked(cell, **settings):
     def example(key, T):
         k_stack, k_x = jax.random.split(key)
-        stack = Stack.of(cell, layers=2, size=6, heads=2, key=k_stack, **settings)
+        stack = Stack.of(cell, layers=2, size=6, key=k_stack, **settings)
         return stack, jax.random.normal(k_x, (T, 6))
 
     return example
@@ -26,8 +26,9 @@ def phased(key, T):
 EXAMPLES = {
     **{name: MEMORIES[name].example for name in MEMORIES},
     "agalite-reference": phased,
-    "stack-of-agalite": stacked(AGaLiTe, head_size=4, eta=2, ffn=7),
-    "stack-of-window": stacked(Window, window=5),
+    "stack-of-agalite": stacked(AGaLiTe, heads=2, head_size=4, eta=2, ffn=7),
+    "stack-of-window": stacked(Window, heads=2, window=5),
+    "stack-of-mingru": stacked(MinGRU),
 }
 
 pytestmark = pytest.mark.filterwarnings("ignore:basis=reference")

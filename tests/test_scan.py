@@ -1,11 +1,13 @@
-"""`linear_scan` and `scan_steps` against loops, with their gradients, on every route."""
+"""`linear_scan`, `complex_scan` and `scan_steps` against loops, with their gradients, on every route."""
+
+import functools
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from romanesco.core.scan import ROUTES, linear_scan, scan_steps
+from romanesco.core.scan import ROUTES, complex_scan, linear_scan, scan_steps
 
 T = 11
 
@@ -83,6 +85,59 @@ def test_no_gradient_crosses_a_zero_decay_even_from_nan(scan):
     assert not decay_[4].any() and not update_[:4].any() and not start_.any()
     sound = jax.grad(tail)((decay, update, start))
     close((decay_[5:], update_[4:]), (sound[0][5:], sound[1][4:]))
+
+
+FIRST = np.isin(np.arange(T), [4, 8])
+
+
+def complex_loop(decay, update, start, first=FIRST):
+    decay, update, start = decay[0] + 1j * decay[1], update[:, 0] + 1j * update[:, 1], start[0] + 1j * start[1]
+    hs, h = [], start
+    for t in range(len(update)):
+        h = jnp.where(first[t], 0.0, decay * h) + update[t]
+        hs.append(jnp.stack([h.real, h.imag]))
+    return jnp.stack(hs)
+
+
+def complex_inputs():
+    """Some of the decays grow."""
+    k_decay, k_update, k_start = jax.random.split(jax.random.key(0), 3)
+    normal = jax.random.normal
+    return normal(k_decay, (2, 3)), normal(k_update, (T, 2, 3)), normal(k_start, (2, 3))
+
+
+@pytest.fixture(params=["sequential", "parallel"])
+def turn(request):
+    scan = jax.jit(functools.partial(complex_scan, route=request.param))
+    return lambda *args, first=FIRST: scan(*args, first)
+
+
+def test_complex_scan_is_a_loop_with_its_gradient(turn):
+    close(turn(*complex_inputs()), complex_loop(*complex_inputs()))
+    close(*(jax.grad(total(f))(complex_inputs()) for f in (turn, complex_loop)))
+
+
+def test_complex_scan_second_order_is_the_loops(turn):
+    close(*(jax.grad(steepness(f))(complex_inputs()) for f in (turn, complex_loop)))
+
+
+def test_complex_scan_vmap_is_a_loop(turn):
+    decay, update, start = complex_inputs()
+    firsts = np.stack([FIRST, ~FIRST])
+    want = jnp.stack([turn(decay, update, start, first=first) for first in firsts])
+    close(jax.vmap(lambda first: turn(decay, update, start, first=first))(firsts), want)
+
+
+def test_complex_scan_forgets_nan_and_hands_it_no_gradient(turn):
+    decay, update, start = complex_inputs()
+    sick = update.at[2].set(jnp.nan), start * jnp.nan
+    tail = lambda args: turn(decay, *args)[4:].sum()
+    close(tail(sick), tail((update, start)))
+    (update_, start_), sound = jax.grad(tail)(sick), jax.grad(tail)((update, start))
+    assert not update_[:4].any() and not start_.any()
+    close(update_, sound[0])
+    forgets = lambda decay, start: turn(decay, update, start, first=np.arange(T) == 0).sum()
+    close(*(jax.grad(forgets)(decay, start) for start in (start, start * jnp.nan)))
 
 
 def rotate(carry, x, first):

@@ -69,6 +69,44 @@ class Window(Memory):
 
 
 @dataclass
+class Mingru(Memory):
+    """Minimal gated recurrent unit, whose gates do not see its state (Feng et al., 2024)."""
+
+    name: ClassVar[str] = "mingru"
+    layers: int = size(4, "layers")
+    gate: str = key("residual", "how a branch joins its layer", choices=("gru", "residual"))
+    ffn: int | None = size(None, "width of the feed-forward branch; null: twice the layer's")
+
+
+@dataclass
+class Lru(Memory):
+    """Linear recurrent unit: a diagonal complex recurrence (Orvieto et al., 2023)."""
+
+    name: ClassVar[str] = "lru"
+    layers: int = size(4, "layers")
+    gate: str = key("residual", "how a branch joins its layer", choices=("gru", "residual"))
+    ffn: int | None = size(None, "width of the feed-forward branch; null: twice the layer's")
+
+
+@dataclass
+class Rtu(Memory):
+    """Recurrent trace unit: a diagonal complex recurrence read through relu (Elelimy et al., 2024)."""
+
+    name: ClassVar[str] = "rtu"
+    units: int | None = size(None, "complex units, two numbers of the output each; null: the width of the encoder")
+
+
+@dataclass
+class Ffm(Memory):
+    """Fast and Forgetful Memory: traces that fade and turn (Morad et al., 2023)."""
+
+    name: ClassVar[str] = "ffm"
+    units: int | None = size(None, "width of the output; null: that of the encoder")
+    traces: int = size(32, "decay rates")
+    contexts: int = size(4, "frequencies; the state is traces x contexts complex numbers")
+
+
+@dataclass
 class Encoder(Option):
     """What turns an observation into a vector of features."""
 
@@ -163,7 +201,7 @@ def _by_name(*options: type[Option]) -> dict[str, type[Option]]:
 BASES: dict[str, type[Option]] = {"env": Environment, "memory": Memory, "encoder": Encoder, "algorithm": Algorithm}
 GROUPS: dict[str, dict[str, type[Option]]] = {
     "env": _by_name(*WORLDS),
-    "memory": _by_name(NoMemory, Lstm, Gru, Agalite, Window),
+    "memory": _by_name(NoMemory, Lstm, Gru, Agalite, Window, Mingru, Lru, Rtu, Ffm),
     "encoder": _by_name(Identity, Linear, Mlp, Cnn),
     "algorithm": _by_name(Ppo, A2c),
 }

@@ -7,9 +7,13 @@ from romanesco.core.registry import Registry
 
 if TYPE_CHECKING:
     from romanesco.memory.agalite import AGaLiTe as AGaLiTe
+    from romanesco.memory.ffm import FFM as FFM
     from romanesco.memory.gru import GRU as GRU
+    from romanesco.memory.lru import LRU as LRU
     from romanesco.memory.lstm import LSTM as LSTM
+    from romanesco.memory.mingru import MinGRU as MinGRU
     from romanesco.memory.none import Feedforward as Feedforward
+    from romanesco.memory.rtu import RTU as RTU
     from romanesco.memory.stack import Stack as Stack
     from romanesco.memory.stack import Stacked as Stacked
     from romanesco.memory.window import Window as Window
@@ -22,14 +26,22 @@ MEMORIES = Registry(
         "gru": "romanesco.memory.gru:GRU",
         "agalite": "romanesco.memory.agalite:AGaLiTe",
         "window": "romanesco.memory.window:Window",
+        "mingru": "romanesco.memory.mingru:MinGRU",
+        "lru": "romanesco.memory.lru:LRU",
+        "rtu": "romanesco.memory.rtu:RTU",
+        "ffm": "romanesco.memory.ffm:FFM",
     },
 )
 
 _HOME = {
     "AGaLiTe": "agalite",
+    "FFM": "ffm",
     "Feedforward": "none",
     "GRU": "gru",
+    "LRU": "lru",
     "LSTM": "lstm",
+    "MinGRU": "mingru",
+    "RTU": "rtu",
     "Stack": "stack",
     "Stacked": "stack",
     "Window": "window",
