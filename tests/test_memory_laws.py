@@ -5,7 +5,7 @@ import pytest
 
 from romanesco.core.types import Memory
 from romanesco.laws.memory import LAWS
-from romanesco.memory import MEMORIES, AGaLiTe, Stack, Window
+from romanesco.memory import MEMORIES, AGaLiTe, GTrXL, Stack, Window
 
 
 def stacked(cell, **settings):
@@ -28,6 +28,7 @@ EXAMPLES = {
     "agalite-reference": phased,
     "stack-of-agalite": stacked(AGaLiTe, head_size=4, eta=2, ffn=7),
     "stack-of-window": stacked(Window, window=5),
+    "stack-of-gtrxl": stacked(GTrXL, head_size=4, window=5),
 }
 
 pytestmark = pytest.mark.filterwarnings("ignore:basis=reference")

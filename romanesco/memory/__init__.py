@@ -8,6 +8,7 @@ from romanesco.core.registry import Registry
 if TYPE_CHECKING:
     from romanesco.memory.agalite import AGaLiTe as AGaLiTe
     from romanesco.memory.gru import GRU as GRU
+    from romanesco.memory.gtrxl import GTrXL as GTrXL
     from romanesco.memory.lstm import LSTM as LSTM
     from romanesco.memory.none import Feedforward as Feedforward
     from romanesco.memory.stack import Stack as Stack
@@ -22,6 +23,7 @@ MEMORIES = Registry(
         "gru": "romanesco.memory.gru:GRU",
         "agalite": "romanesco.memory.agalite:AGaLiTe",
         "window": "romanesco.memory.window:Window",
+        "gtrxl": "romanesco.memory.gtrxl:GTrXL",
     },
 )
 
@@ -29,6 +31,7 @@ _HOME = {
     "AGaLiTe": "agalite",
     "Feedforward": "none",
     "GRU": "gru",
+    "GTrXL": "gtrxl",
     "LSTM": "lstm",
     "Stack": "stack",
     "Stacked": "stack",
