@@ -5,7 +5,7 @@ import pytest
 
 from romanesco.core.types import Memory
 from romanesco.laws.memory import LAWS
-from romanesco.memory import MEMORIES, AGaLiTe, MinGRU, Stack, Window
+from romanesco.memory import MEMORIES, AGaLiTe, GTrXL, MinGRU, Stack, Window
 
 
 def stacked(cell, **settings):
@@ -29,6 +29,7 @@ EXAMPLES = {
     "stack-of-agalite": stacked(AGaLiTe, heads=2, head_size=4, eta=2, ffn=7),
     "stack-of-window": stacked(Window, heads=2, window=5),
     "stack-of-mingru": stacked(MinGRU),
+    "stack-of-gtrxl": stacked(GTrXL, heads=2, head_size=4, window=5),
 }
 
 pytestmark = pytest.mark.filterwarnings("ignore:basis=reference")

@@ -107,6 +107,20 @@ class Ffm(Memory):
 
 
 @dataclass
+class Gtrxl(Memory):
+    """Gated transformer over the last steps of the episode, with relative positions (Parisotto et al., 2020)."""
+
+    name: ClassVar[str] = "gtrxl"
+    layers: int = size(4, "layers")
+    heads: int = size(4, "heads of a layer")
+    head_size: int = size(64, "width of a head")
+    window: int = key(128, "steps that a query sees, its own among them; the published memory_len + 1", least=2)
+    query_norm: bool = key(True, "queries read the normalized input; false: as published code has it")
+    gate: str = key("gru", "how a branch joins its layer", choices=("gru", "residual"))
+    ffn: int | None = size(None, "width of the feed-forward branch; null: the layer's")
+
+
+@dataclass
 class Encoder(Option):
     """What turns an observation into a vector of features."""
 
@@ -201,7 +215,7 @@ def _by_name(*options: type[Option]) -> dict[str, type[Option]]:
 BASES: dict[str, type[Option]] = {"env": Environment, "memory": Memory, "encoder": Encoder, "algorithm": Algorithm}
 GROUPS: dict[str, dict[str, type[Option]]] = {
     "env": _by_name(*WORLDS),
-    "memory": _by_name(NoMemory, Lstm, Gru, Agalite, Window, Mingru, Lru, Rtu, Ffm),
+    "memory": _by_name(NoMemory, Lstm, Gru, Agalite, Window, Mingru, Lru, Rtu, Ffm, Gtrxl),
     "encoder": _by_name(Identity, Linear, Mlp, Cnn),
     "algorithm": _by_name(Ppo, A2c),
 }

@@ -7,7 +7,7 @@ from fractions import Fraction
 from romanesco.core.errors import BadInput
 from romanesco.lab.config import NEVER, PARTS, Config
 from romanesco.lab.fields import PERCENT, show
-from romanesco.lab.options import Agalite, Encoder, NoMemory, Window
+from romanesco.lab.options import Agalite, Encoder, Gtrxl, NoMemory, Window
 from romanesco.lab.worlds import Environment, HostEnvironment, MountainCar, TMaze
 
 MOST_UPDATES = 2**31 - 1  # updates are numbered in 32 bits
@@ -180,7 +180,7 @@ def _heads(config: Config) -> None:
 
 def _memory_notes(config: Config) -> list[str]:
     memory, horizon = config.memory, config.algorithm.horizon
-    if isinstance(memory, Window) and memory.window - 1 > horizon:
+    if isinstance(memory, (Window, Gtrxl)) and memory.window - 1 > horizon:
         return [
             f"memory.window={memory.window} is above algorithm.horizon={horizon}: "
             "older steps are read but their keys and values are not learned from"

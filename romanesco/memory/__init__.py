@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from romanesco.memory.agalite import AGaLiTe as AGaLiTe
     from romanesco.memory.ffm import FFM as FFM
     from romanesco.memory.gru import GRU as GRU
+    from romanesco.memory.gtrxl import GTrXL as GTrXL
     from romanesco.memory.lru import LRU as LRU
     from romanesco.memory.lstm import LSTM as LSTM
     from romanesco.memory.mingru import MinGRU as MinGRU
@@ -30,6 +31,7 @@ MEMORIES = Registry(
         "lru": "romanesco.memory.lru:LRU",
         "rtu": "romanesco.memory.rtu:RTU",
         "ffm": "romanesco.memory.ffm:FFM",
+        "gtrxl": "romanesco.memory.gtrxl:GTrXL",
     },
 )
 
@@ -39,6 +41,7 @@ _HOME = {
     "Feedforward": "none",
     "GRU": "gru",
     "LRU": "lru",
+    "GTrXL": "gtrxl",
     "LSTM": "lstm",
     "MinGRU": "mingru",
     "RTU": "rtu",

@@ -21,10 +21,12 @@ class Stacked:
 
     gate: str = "residual"  # how a branch joins the stream: of GATES
     act: str = "none"  # on each branch, before its gate: of ACTIVATIONS
-    ffn: int | None = None  # hidden width of the feed-forward blocks; None: twice the size
+    ffn: int | None = None  # hidden width of the feed-forward blocks; None: `ffn_times` the size
+    ffn_times: int = 2
     ffn_act: str = "gelu"
     init: str = "lecun"  # of the feed-forward blocks and gates: of INITS
     last_norm: bool = True  # whether a LayerNorm closes the stack
+    own_norm: bool = False  # whether the cell normalizes what it reads, so that its layer must not
 
 
 class Norm(eqx.Module):
@@ -78,10 +80,10 @@ GATES: dict[str, type] = {"residual": Residual, "gru": GRUGate}
 
 
 class Layer(eqx.Module):
-    """h = gate(e, act(cell(LN e))); y = gate(h, act(W2 f(W1 LN h)))."""
+    """h = gate(e, act(cell(LN e))); y = gate(h, act(W2 f(W1 LN h))). The first LN may be the cell's own."""
 
     cell: Any
-    norm: Norm
+    norm: Norm | None
     gate: Callable
     up: eqx.nn.Linear
     down: eqx.nn.Linear
@@ -92,19 +94,19 @@ class Layer(eqx.Module):
 
     def __init__(self, cell: Any, size: int, style: Stacked, *, key: Key[Array, ""]):
         k_gate, k_up, k_down, k_ffn_gate = jax.random.split(key, 4)
-        gate, init, hidden = GATES[style.gate], INITS[style.init], style.ffn or 2 * size
+        gate, init, hidden = GATES[style.gate], INITS[style.init], style.ffn or style.ffn_times * size
         self.cell, self.act, self.ffn_act = cell, style.act, style.ffn_act
-        self.norm, self.ffn_norm = Norm(size), Norm(size)
+        self.norm, self.ffn_norm = None if style.own_norm else Norm(size), Norm(size)
         self.gate, self.ffn_gate = gate(size, init=init, key=k_gate), gate(size, init=init, key=k_ffn_gate)
         self.up, self.down = init(size, hidden, key=k_up), init(hidden, size, key=k_down)
 
     def __call__(self, remember: Callable, carry, e: Float[Array, "*n D"], first: Bool[Array, "*n"]):
-        """`remember` is the cell's `step` or its `sequence`."""
+        """`remember` is the cell's `step`, its `sequence` or its `explain`; what that says besides comes last."""
         act = ACTIVATIONS[self.act]
-        carry, y = remember(carry, self.norm(e), first)
+        carry, y, *maps = remember(carry, e if self.norm is None else self.norm(e), first)
         h = self.gate(e, act(y))
         hidden = ACTIVATIONS[self.ffn_act](dense(self.up, self.ffn_norm(h)))
-        return carry, self.ffn_gate(h, act(dense(self.down, hidden)))
+        return carry, self.ffn_gate(h, act(dense(self.down, hidden))), *maps
 
 
 class Stack(eqx.Module):
@@ -155,17 +157,22 @@ class Stack(eqx.Module):
         return tuple(layer.cell.init_carry() for layer in self.layers)
 
     def step(self, carry, x: Float[Array, "D"], first: Bool[Array, ""]):
-        return self._run([layer.cell.step for layer in self.layers], carry, x, first)
+        return self._run([layer.cell.step for layer in self.layers], carry, x, first)[:2]
 
     def sequence(self, carry, xs: Float[Array, "T D"], first: Bool[Array, "T"]):
-        return self._run([layer.cell.sequence for layer in self.layers], carry, xs, first)
+        return self._run([layer.cell.sequence for layer in self.layers], carry, xs, first)[:2]
+
+    def explain(self, carry, xs: Float[Array, "T D"], first: Bool[Array, "T"]):
+        """What `sequence` returns, and what its cells' `explain` shows, stacked over layers: `attention` [L H T T]."""
+        carry, ys, maps = self._run([layer.cell.explain for layer in self.layers], carry, xs, first)
+        return carry, ys, jax.tree.map(lambda *layers: jnp.stack(layers), *maps)
 
     def _run(self, ways, carry, x, first):
-        after = []
+        after, shown = [], []
         for layer, remember, before in zip(self.layers, ways, carry, strict=True):
-            kept, x = layer(remember, before, x, first)
-            after.append(kept)
-        return tuple(after), x if self.norm is None else self.norm(x)
+            kept, x, *maps = layer(remember, before, x, first)
+            after, shown = [*after, kept], [*shown, *maps]
+        return tuple(after), x if self.norm is None else self.norm(x), shown
 
 
 def _style(cell_class: Any, asked: dict[str, Any]) -> Stacked:
