@@ -7,6 +7,7 @@ from romanesco.core.registry import Registry
 
 if TYPE_CHECKING:
     from romanesco.memory.agalite import AGaLiTe as AGaLiTe
+    from romanesco.memory.galite import GaLiTe as GaLiTe
     from romanesco.memory.gru import GRU as GRU
     from romanesco.memory.lstm import LSTM as LSTM
     from romanesco.memory.none import Feedforward as Feedforward
@@ -21,6 +22,7 @@ MEMORIES = Registry(
         "lstm": "romanesco.memory.lstm:LSTM",
         "gru": "romanesco.memory.gru:GRU",
         "agalite": "romanesco.memory.agalite:AGaLiTe",
+        "galite": "romanesco.memory.galite:GaLiTe",
         "window": "romanesco.memory.window:Window",
     },
 )
@@ -29,6 +31,7 @@ _HOME = {
     "AGaLiTe": "agalite",
     "Feedforward": "none",
     "GRU": "gru",
+    "GaLiTe": "galite",
     "LSTM": "lstm",
     "Stack": "stack",
     "Stacked": "stack",
