@@ -338,4 +338,4 @@ def test_bad_settings_are_named(build, message):
 def test_names_of_memories_need_no_jax():
     code = "import sys; from romanesco.memory import MEMORIES; print(*MEMORIES); assert 'jax' not in sys.modules"
     names = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert names.split() == ["none", "lstm", "gru", "agalite", "galite", "window"]
+    assert names.split() == ["none", "lstm", "gru", "agalite", "galite", "mlstm", "gated_deltanet", "window"]

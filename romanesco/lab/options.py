@@ -71,6 +71,30 @@ class Galite(Memory):
 
 
 @dataclass
+class Mlstm(Memory):
+    """Matrix memory with exponential input gates (Beck et al., 2024)."""
+
+    name: ClassVar[str] = "mlstm"
+    layers: int = size(4, "layers")
+    heads: int = size(4, "heads of a layer")
+    head_size: int = size(64, "width of a head")
+    gate: str = key("residual", "how a branch joins its layer", choices=("gru", "residual"))
+    ffn: int | None = size(None, "width of the feed-forward branch; null: twice the layer's")
+
+
+@dataclass
+class GatedDeltanet(Memory):
+    """Matrix memory that corrects what a key reads (Yang et al., 2025)."""
+
+    name: ClassVar[str] = "gated_deltanet"
+    layers: int = size(4, "layers")
+    heads: int = size(4, "heads of a layer")
+    head_size: int = size(64, "width of a head")
+    gate: str = key("residual", "how a branch joins its layer", choices=("gru", "residual"))
+    ffn: int | None = size(None, "width of the feed-forward branch; null: twice the layer's")
+
+
+@dataclass
 class Window(Memory):
     """Attention over the last steps of the episode, with a bias for each age."""
 
@@ -178,7 +202,7 @@ def _by_name(*options: type[Option]) -> dict[str, type[Option]]:
 BASES: dict[str, type[Option]] = {"env": Environment, "memory": Memory, "encoder": Encoder, "algorithm": Algorithm}
 GROUPS: dict[str, dict[str, type[Option]]] = {
     "env": _by_name(*WORLDS),
-    "memory": _by_name(NoMemory, Lstm, Gru, Agalite, Galite, Window),
+    "memory": _by_name(NoMemory, Lstm, Gru, Agalite, Galite, Mlstm, GatedDeltanet, Window),
     "encoder": _by_name(Identity, Linear, Mlp, Cnn),
     "algorithm": _by_name(Ppo, A2c),
 }

@@ -8,8 +8,10 @@ from romanesco.core.registry import Registry
 if TYPE_CHECKING:
     from romanesco.memory.agalite import AGaLiTe as AGaLiTe
     from romanesco.memory.galite import GaLiTe as GaLiTe
+    from romanesco.memory.gated_deltanet import GatedDeltaNet as GatedDeltaNet
     from romanesco.memory.gru import GRU as GRU
     from romanesco.memory.lstm import LSTM as LSTM
+    from romanesco.memory.mlstm import MLSTM as MLSTM
     from romanesco.memory.none import Feedforward as Feedforward
     from romanesco.memory.stack import Stack as Stack
     from romanesco.memory.stack import Stacked as Stacked
@@ -23,6 +25,8 @@ MEMORIES = Registry(
         "gru": "romanesco.memory.gru:GRU",
         "agalite": "romanesco.memory.agalite:AGaLiTe",
         "galite": "romanesco.memory.galite:GaLiTe",
+        "mlstm": "romanesco.memory.mlstm:MLSTM",
+        "gated_deltanet": "romanesco.memory.gated_deltanet:GatedDeltaNet",
         "window": "romanesco.memory.window:Window",
     },
 )
@@ -32,7 +36,9 @@ _HOME = {
     "Feedforward": "none",
     "GRU": "gru",
     "GaLiTe": "galite",
+    "GatedDeltaNet": "gated_deltanet",
     "LSTM": "lstm",
+    "MLSTM": "mlstm",
     "Stack": "stack",
     "Stacked": "stack",
     "Window": "window",
