@@ -133,20 +133,6 @@ def agalite(cell, xs, first):
     return np.stack(ys)
 
 
-def galite(cell, xs):
-    """The matrix state that AGaLiTe approximates, `decay="outer"` (memory.md 4.2), within one episode."""
-    H, F, d = cell.heads, cell.eta * cell.head_size, cell.head_size
-    ys, S, s = [], np.zeros((H, d, F)), np.zeros((H, F))
-    for x in xs:
-        k, q, gamma, v, beta = gated(cell, x)
-        k, q, gamma = (z.reshape(H, F) for z in (k, q, gamma))
-        S = (1 - beta)[:, :, None] * (1 - gamma)[:, None] * S + v[:, :, None] * k[:, None]
-        s = (1 - gamma) * s + k
-        a = np.einsum("hdf,hf->hd", S, q) / (s * q).sum(1)[:, None]
-        ys.append(affine(cell.leave, a.reshape(-1)))
-    return np.stack(ys)
-
-
 def small(**settings):
     return AGaLiTe(SIZE, heads=2, head_size=4, eta=3, key=jax.random.key(0), **settings)
 
@@ -191,12 +177,6 @@ def test_feedforward_of_no_layers_is_the_identity():
 
 
 # What AGaLiTe's channels can do
-
-
-def test_enough_channels_are_the_matrix_state(float64):
-    cell, xs = small(channels=9, feature_map="softplus"), inputs(9)
-    ys, _ = both_ways(cell, xs, np.zeros(9, bool))
-    np.testing.assert_allclose(ys, galite(cell, np.asarray(xs)), rtol=1e-4)
 
 
 def test_one_channel_ignores_keys_and_queries(float64):

@@ -5,7 +5,7 @@ import pytest
 
 from romanesco.core.types import Memory
 from romanesco.laws.memory import LAWS
-from romanesco.memory import MEMORIES, AGaLiTe, GTrXL, MinGRU, Stack, Window
+from romanesco.memory import MEMORIES, AGaLiTe, GaLiTe, GTrXL, MinGRU, Stack, Window
 
 
 def stacked(cell, **settings):
@@ -23,6 +23,12 @@ def phased(key, T):
     return AGaLiTe(6, heads=2, head_size=4, eta=2, basis="reference", channels=5, key=key), xs
 
 
+def published(key, T):
+    """The decay that no chunk can factor."""
+    _, xs = GaLiTe.example(key, T)
+    return GaLiTe(6, heads=2, head_size=4, eta=2, decay="reference", key=key), xs
+
+
 EXAMPLES = {
     **{name: MEMORIES[name].example for name in MEMORIES},
     "agalite-reference": phased,
@@ -30,6 +36,9 @@ EXAMPLES = {
     "stack-of-window": stacked(Window, heads=2, window=5),
     "stack-of-mingru": stacked(MinGRU),
     "stack-of-gtrxl": stacked(GTrXL, heads=2, head_size=4, window=5),
+    "galite-reference": published,
+    "stack-of-agalite": stacked(AGaLiTe, head_size=4, eta=2, ffn=7),
+    "stack-of-window": stacked(Window, window=5),
 }
 
 pytestmark = pytest.mark.filterwarnings("ignore:basis=reference")

@@ -11,6 +11,13 @@ class BadInput(ValueError):
     """
 
 
+def check_positive(**sizes: int) -> None:
+    """Raises BadInput for a size below 1."""
+    for name, value in sizes.items():
+        if value < 1:
+            raise BadInput(f"{name}={value}: at least 1 is needed")
+
+
 def nearest(name: str, options: Iterable[str]) -> str:
     """-> "; did you mean `x`?" for the option closest to `name`, or an empty string."""
     close = difflib.get_close_matches(str(name), list(options), n=1, cutoff=0.5)

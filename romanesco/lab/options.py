@@ -56,6 +56,45 @@ class Agalite(Memory):
 
 
 @dataclass
+class Galite(Memory):
+    """Gated linear attention with a matrix state (Pramanik et al., 2024)."""
+
+    name: ClassVar[str] = "galite"
+    layers: int = size(4, "layers")
+    heads: int = size(4, "heads of a layer")
+    head_size: int = size(64, "width of a head")
+    eta: int | None = size(None, "feature factor: keys have eta x head_size features; null: 4, with decay=reference 2")
+    decay: str = key("outer", "of the state: what agalite stands for, or published", choices=("outer", "reference"))
+    feature_map: str = key("relu", "of keys and queries", choices=("relu", "softplus"))
+    gate: str = key("gru", "how a branch joins its layer", choices=("gru", "residual"))
+    ffn: int | None = size(128, "width of the feed-forward branch; null: twice the layer's")
+
+
+@dataclass
+class Mlstm(Memory):
+    """Matrix memory with exponential input gates (Beck et al., 2024)."""
+
+    name: ClassVar[str] = "mlstm"
+    layers: int = size(4, "layers")
+    heads: int = size(4, "heads of a layer")
+    head_size: int = size(64, "width of a head")
+    gate: str = key("residual", "how a branch joins its layer", choices=("gru", "residual"))
+    ffn: int | None = size(None, "width of the feed-forward branch; null: twice the layer's")
+
+
+@dataclass
+class GatedDeltanet(Memory):
+    """Matrix memory that corrects what a key reads (Yang et al., 2025)."""
+
+    name: ClassVar[str] = "gated_deltanet"
+    layers: int = size(4, "layers")
+    heads: int = size(4, "heads of a layer")
+    head_size: int = size(64, "width of a head")
+    gate: str = key("residual", "how a branch joins its layer", choices=("gru", "residual"))
+    ffn: int | None = size(None, "width of the feed-forward branch; null: twice the layer's")
+
+
+@dataclass
 class Window(Memory):
     """Attention over the last steps of the episode, with a bias for each age."""
 
@@ -215,7 +254,9 @@ def _by_name(*options: type[Option]) -> dict[str, type[Option]]:
 BASES: dict[str, type[Option]] = {"env": Environment, "memory": Memory, "encoder": Encoder, "algorithm": Algorithm}
 GROUPS: dict[str, dict[str, type[Option]]] = {
     "env": _by_name(*WORLDS),
-    "memory": _by_name(NoMemory, Lstm, Gru, Agalite, Window, Mingru, Lru, Rtu, Ffm, Gtrxl),
+    "memory": _by_name(
+        NoMemory, Lstm, Gru, Agalite, Window, Mingru, Lru, Rtu, Ffm, Gtrxl, Galite, Mlstm, GatedDeltanet
+    ),
     "encoder": _by_name(Identity, Linear, Mlp, Cnn),
     "algorithm": _by_name(Ppo, A2c),
 }

@@ -8,11 +8,14 @@ from romanesco.core.registry import Registry
 if TYPE_CHECKING:
     from romanesco.memory.agalite import AGaLiTe as AGaLiTe
     from romanesco.memory.ffm import FFM as FFM
+    from romanesco.memory.galite import GaLiTe as GaLiTe
+    from romanesco.memory.gated_deltanet import GatedDeltaNet as GatedDeltaNet
     from romanesco.memory.gru import GRU as GRU
     from romanesco.memory.gtrxl import GTrXL as GTrXL
     from romanesco.memory.lru import LRU as LRU
     from romanesco.memory.lstm import LSTM as LSTM
     from romanesco.memory.mingru import MinGRU as MinGRU
+    from romanesco.memory.mlstm import MLSTM as MLSTM
     from romanesco.memory.none import Feedforward as Feedforward
     from romanesco.memory.rtu import RTU as RTU
     from romanesco.memory.stack import Stack as Stack
@@ -26,6 +29,9 @@ MEMORIES = Registry(
         "lstm": "romanesco.memory.lstm:LSTM",
         "gru": "romanesco.memory.gru:GRU",
         "agalite": "romanesco.memory.agalite:AGaLiTe",
+        "galite": "romanesco.memory.galite:GaLiTe",
+        "mlstm": "romanesco.memory.mlstm:MLSTM",
+        "gated_deltanet": "romanesco.memory.gated_deltanet:GatedDeltaNet",
         "window": "romanesco.memory.window:Window",
         "mingru": "romanesco.memory.mingru:MinGRU",
         "lru": "romanesco.memory.lru:LRU",
@@ -45,6 +51,9 @@ _HOME = {
     "LSTM": "lstm",
     "MinGRU": "mingru",
     "RTU": "rtu",
+    "GaLiTe": "galite",
+    "GatedDeltaNet": "gated_deltanet",
+    "MLSTM": "mlstm",
     "Stack": "stack",
     "Stacked": "stack",
     "Window": "window",

@@ -8,13 +8,18 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from romanesco.core.errors import BadInput, nearest
+from romanesco.core.errors import BadInput, check_positive, nearest
 from romanesco.core.layers import dense, orthogonal, widen
 from romanesco.memory.basis import Layout, check_basis, layout
 from romanesco.memory.slots import SHUT, State, advance, chunk_length, gates, queries, read, recur
 from romanesco.memory.stack import Stacked
 
 FEATURES = {"relu": jax.nn.relu, "softplus": jax.nn.softplus}
+
+
+def check_feature(name: str) -> None:
+    if name not in FEATURES:
+        raise BadInput(f"feature_map `{name}`{nearest(name, FEATURES)} allowed: {', '.join(FEATURES)}")
 
 
 class AGaLiTe(eqx.Module):
@@ -53,13 +58,8 @@ class AGaLiTe(eqx.Module):
         feature_map: str = "relu",
         key: Key[Array, ""],
     ):
-        for name, value in {"heads": heads, "head_size": head_size, "eta": eta}.items():
-            if value < 1:
-                raise BadInput(f"{name}={value}: at least 1 is needed")
-        if feature_map not in FEATURES:
-            raise BadInput(
-                f"feature_map `{feature_map}`{nearest(feature_map, FEATURES)} allowed: {', '.join(FEATURES)}"
-            )
+        check_positive(heads=heads, head_size=head_size, eta=eta)
+        check_feature(feature_map)
         if flaw := check_basis(basis, channels):
             warnings.warn(flaw, stacklevel=3)  # above Equinox's constructor
         k_enter, k_factor, k_leave = jax.random.split(key, 3)

@@ -1,0 +1,105 @@
+"""mLSTM: a matrix memory with exponential input gates. H heads, d head width, Q steps of a chunk."""
+
+from typing import ClassVar, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Key
+
+from romanesco.core.errors import check_positive
+from romanesco.core.layers import dense, lecun, widen
+from romanesco.core.scan import scan_steps
+from romanesco.memory.stack import Stacked
+
+
+class Memo(NamedTuple):
+    """What a layer keeps, all of it divided by exp(`scale`): sums of gated value (x) key, and of gated keys."""
+
+    pairs: Float[Array, "H d d"]
+    keys: Float[Array, "H d"]
+    scale: Float[Array, "H"]
+
+
+class Inputs(NamedTuple):
+    """What a step reads."""
+
+    query: Float[Array, "*n H d"]
+    key: Float[Array, "*n H d"]
+    value: Float[Array, "*n H d"]
+    write: Float[Array, "*n H"]  # log of the input gate
+    keep: Float[Array, "*n H"]  # log of the forget gate
+
+
+class MLSTM(eqx.Module):
+    """Matrix LSTM (Beck et al., 2024, arXiv 2405.04517), without its convolution and normalization.
+
+    m' = max(lf + m, i); C' = e^(lf + m - m') C + e^(i - m') v k^T, n alike with k; the read-out is
+    sig(o) C q / max(|n . q|, e^-m), where lf = log sig(f) and k is divided by sqrt d. At `first` the old term is
+    selected away and m' = i. No output depends on m, which keeps e^i within range. At birth the bias of f is 3..6
+    over the heads, and i and f do not depend on the input.
+    """
+
+    enter: eqx.nn.Linear  # -> q, k, v, o, each per head [d]
+    gate: eqx.nn.Linear  # -> i, f, each per head
+    leave: eqx.nn.Linear
+    heads: int = eqx.field(static=True)
+    head_size: int = eqx.field(static=True)
+
+    stacked: ClassVar[Stacked | None] = Stacked()
+
+    def __init__(self, size: int, *, heads: int = 4, head_size: int = 64, key: Key[Array, ""]):
+        check_positive(heads=heads, head_size=head_size)
+        k_enter, k_gate, k_leave = jax.random.split(key, 3)
+        self.heads, self.head_size = heads, head_size
+        self.enter = lecun(size, 4 * heads * head_size, key=k_enter)
+        bias = jnp.concatenate([jnp.zeros(heads), jnp.linspace(3.0, 6.0, heads)])
+        self.gate = eqx.tree_at(lambda m: m.bias, lecun(size, 2 * heads, key=k_gate), bias)
+        self.leave = lecun(heads * head_size, size, key=k_leave)
+
+    @staticmethod
+    def example(key: Key[Array, ""], T: int) -> tuple["MLSTM", Float[Array, "T D"]]:
+        k_cell, k_x = jax.random.split(key)
+        return MLSTM(6, heads=2, head_size=4, key=k_cell), 2 * jax.random.normal(k_x, (T, 6))
+
+    @property
+    def size_out(self) -> int:
+        return self.leave.weight.shape[0]
+
+    def init_carry(self) -> Memo:
+        shape, dtype = (self.heads, self.head_size), widen(self.enter.weight).dtype
+        return Memo(jnp.zeros((*shape, self.head_size), dtype), jnp.zeros(shape, dtype), jnp.zeros(self.heads, dtype))
+
+    def _enter(self, x: Float[Array, "*n D"]) -> tuple[Inputs, Float[Array, "*n H d"]]:
+        parts = widen(dense(self.enter, x)).reshape(*x.shape[:-1], 4, self.heads, self.head_size)
+        q, k, v, o = jnp.moveaxis(parts, -3, 0)
+        i, f = jnp.split(widen(dense(self.gate, x)), 2, -1)
+        return Inputs(q, k / np.sqrt(self.head_size), v, i, jax.nn.log_sigmoid(f)), jax.nn.sigmoid(o)
+
+    def _leave(self, a, open):  # [*n H d]
+        return dense(self.leave, (open * a).reshape(*a.shape[:-2], -1))
+
+    def step(self, carry, x: Float[Array, "D"], first: Bool[Array, ""]):
+        inputs, open = self._enter(x)
+        state, a = _advance(carry, inputs, first)
+        return state, self._leave(a, open)
+
+    def sequence(self, carry, xs: Float[Array, "T D"], first: Bool[Array, "T"]):
+        inputs, open = self._enter(xs)
+        state, a = scan_steps(_advance, carry, inputs, first)
+        return state, self._leave(a, open)
+
+
+def _advance(state: Memo, x: Inputs, first: Bool[Array, ""]) -> tuple[Memo, Float[Array, "H d"]]:
+    pairs, keys, scale = (jnp.where(first, 0.0, part) for part in state)
+    scale, before = jnp.where(first, x.write, jnp.maximum(x.keep + scale, x.write)), scale
+    keep = jnp.exp(jnp.where(first, -jnp.inf, x.keep + before - scale))[:, None]
+    write = jnp.exp(x.write - scale)[:, None]
+    keys = keep * keys + write * x.key
+    pairs = keep[..., None] * pairs + (write * x.value)[..., None] * x.key[:, None]
+    return Memo(pairs, keys, scale), _divided(jnp.einsum("hij,hj->hi", pairs, x.query), (keys * x.query).sum(-1), scale)
+
+
+def _divided(a, weight, scale):
+    return a / jnp.maximum(jnp.abs(weight), jnp.exp(-scale))[..., None]
