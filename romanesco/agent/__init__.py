@@ -9,5 +9,6 @@ ENCODERS = Registry(
         "linear": "romanesco.agent.encoders.vector:Linear",
         "mlp": "romanesco.agent.encoders.vector:Mlp",
         "cnn": "romanesco.agent.encoders.image:Cnn",
+        "attention": "romanesco.agent.encoders.attention:Attention",
     },
 )

@@ -43,6 +43,22 @@ def widen(x: Array) -> Array:
     return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
+class Norm(eqx.Module):
+    """Layer normalization of the last axis with scale and shift (Ba et al., 2016), in at least float32."""
+
+    scale: Float[Array, "D"]
+    shift: Float[Array, "D"]
+
+    def __init__(self, size: int):
+        self.scale, self.shift = jnp.ones(size), jnp.zeros(size)
+
+    def __call__(self, x: Float[Array, "*n D"]) -> Float[Array, "*n D"]:
+        wide = widen(x)
+        centered = wide - wide.mean(-1, keepdims=True)
+        normed = centered * jax.lax.rsqrt((centered**2).mean(-1, keepdims=True) + 1e-6)
+        return normed.astype(x.dtype) * self.scale + self.shift
+
+
 class MLP(eqx.Module):
     """Dense layers with an activation after each; with `out`, one more linear layer of its own gain after them."""
 

@@ -63,11 +63,12 @@ class Option:
 
 @dataclass(frozen=True)
 class Setting:
-    """One leaf of the configuration. `kind` is int, float, bool or str; `many` a list of them."""
+    """One leaf of the configuration. `kind` is int, float, bool or str; `many` is 1 for a list of them, 2 for
+    a list of lists."""
 
     key: str
     kind: type
-    many: bool
+    many: int
     optional: bool
     default: Any
     rule: Rule
@@ -75,7 +76,7 @@ class Setting:
     @property
     def type(self) -> str:
         """The type in words, for tables: `int`, `list of int`, `float or null`, `int or auto`."""
-        name = f"list of {self.kind.__name__}" if self.many else self.kind.__name__
+        name = "list of " * self.many + self.kind.__name__
         return " or ".join([name, *self.rule.words, *(["null"] if self.optional else [])])
 
     @property
@@ -83,7 +84,7 @@ class Setting:
         """The values in words: `a number above 0`."""
         item = self._item()
         if self.many:
-            item = f"a list such as [{self._example()}], each {item}"
+            item = f"a list such as {self._example()}, each {item}"
         *most, last = [item, *self.rule.words, *(["null"] if self.optional else [])]
         return f"{', '.join(most)} or {last}" if most else last
 
@@ -102,7 +103,9 @@ class Setting:
         return " ".join([{int: "an integer", float: "a number"}[self.kind], " and ".join(bounds)]).strip()
 
     def _example(self) -> str:
-        return ",".join(map(str, self.default or self.rule.choices[:1] or (64, 64)))
+        if self.many > 1:
+            return show([[0, 2], [1]])
+        return show(self.default or self.rule.choices[:1] or [64, 64])
 
     def refuse(self, value: Any) -> BadInput:
         wrong = [x for x in (value if isinstance(value, list) else [value]) if x not in self.rule.choices]
@@ -120,11 +123,14 @@ class Setting:
             return value
         if self.optional and (value is None or (isinstance(value, str) and value.lower() in NULLS)):
             return None
-        if not self.many:
-            return self._one(value, whole=value)
+        return self._nested(value, self.many, whole=value)
+
+    def _nested(self, value: Any, depth: int, *, whole: Any) -> Any:
+        if not depth:
+            return self._one(value, whole=whole)
         if not isinstance(value, list | tuple):
-            raise self.refuse(value)
-        return [self._one(item, whole=value) for item in value]
+            raise self.refuse(whole)
+        return [self._nested(item, depth - 1, whole=whole) for item in value]
 
     def _one(self, value: Any, *, whole: Any) -> Any:
         if isinstance(value, str) and self._is_word(value):
@@ -155,11 +161,17 @@ def show(value: Any) -> str:
     if value is None or isinstance(value, bool):
         text = {None: "null", True: "true", False: "false"}[value]
     elif isinstance(value, list | tuple):
-        items = ("[...]" if isinstance(x, list | tuple) else show(x) for x in value[:16])
+        items = (_row(x) if isinstance(x, list | tuple) else show(x) for x in value[:16])
         text = "[" + ",".join(items) + ("" if len(value) <= 16 else ",...") + "]"
     else:
         text = " ".join(str(value).split()) if isinstance(value, str | numbers.Number) else type(value).__name__
     return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _row(values: Any) -> str:
+    """A list within a list."""
+    deep = any(isinstance(x, list | tuple) for x in values)
+    return "[...]" if deep or len(values) > 16 else "[" + ",".join(map(show, values)) + "]"
 
 
 def as_float(value: Any) -> float | None:
@@ -210,6 +222,8 @@ def _setting(name: str, hint: Any, f: dataclasses.Field) -> Setting:
     arms = typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
     optional = type(None) in arms
     kind = next(arm for arm in arms if arm is not type(None))
-    many = typing.get_origin(kind) is list
+    many = 0
+    while typing.get_origin(kind) is list:
+        kind, many = typing.get_args(kind)[0], many + 1
     default = f.default_factory() if f.default is dataclasses.MISSING else f.default  # type: ignore[misc]
-    return Setting(name, typing.get_args(kind)[0] if many else kind, many, optional, default, f.metadata["rule"])
+    return Setting(name, kind, many, optional, default, f.metadata["rule"])

@@ -7,6 +7,7 @@ from romanesco.lab.fields import Option, key, positive, size
 from romanesco.lab.worlds import WORLDS, Environment, GivenEnvironment
 
 ACTS = ("tanh", "relu", "gelu", "silu", "none")
+CONTROLS = ("none", "uniform", "frozen_qk", "no_residual", "mlp_matched")
 INF = float("inf")
 
 
@@ -197,6 +198,27 @@ class Cnn(Encoder):
 
 
 @dataclass
+class Attends(Encoder):
+    """What encoders that attend to tokens have in common."""
+
+    width: int = size(64, "width of a token, and features")
+    heads: int = size(4, "heads of a layer; they divide the width")
+    layers: int = size(1, "blocks of self-attention")
+    mlp_ratio: int = size(2, "hidden width of a block's dense layers over its width")
+    pool: str = key("attention", "what makes one vector of the tokens", choices=("attention", "mean", "summary"))
+    control: str = key("none", "what stands in for learned attention, to be compared with it", choices=CONTROLS)
+
+
+@dataclass
+class Attention(Attends):
+    """Attention over the features of a vector, or over stacked frames."""
+
+    name: ClassVar[str] = "attention"
+    tokens: list[list[int]] = key([], "features that share a token; []: one token each", least=0)  # noqa: RUF009
+    position: str = key("learned", "of frames, with env.stack", choices=("learned", "sinusoidal"))
+
+
+@dataclass
 class Algorithm(Option):
     """How a rollout changes the agent."""
 
@@ -258,6 +280,8 @@ GROUPS: dict[str, dict[str, type[Option]]] = {
         NoMemory, Lstm, Gru, Agalite, Window, Mingru, Lru, Rtu, Ffm, Gtrxl, Galite, Mlstm, GatedDeltanet
     ),
     "encoder": _by_name(Identity, Linear, Mlp, Cnn),
+    "memory": _by_name(NoMemory, Lstm, Gru, Agalite, Window),
+    "encoder": _by_name(Identity, Linear, Mlp, Cnn, Attention),
     "algorithm": _by_name(Ppo, A2c),
 }
 GIVEN: dict[str, type[Option]] = {"env": GivenEnvironment, "memory": GivenMemory, "encoder": GivenEncoder}

@@ -69,7 +69,7 @@ def from_signature(name: str, target: Any, base: type[Option]) -> type[Option]:
         default = parameter.default
         hint, rule = _unpack(hints.get(parameter.name, type(default)))
         if isinstance(default, tuple | list):
-            hint, default = list[(typing.get_args(hint) or (int,))[0]], list(default)
+            hint, default = _as_list(hint if typing.get_args(hint) else list[int]), list(default)
         if default is parameter.empty or not _supported(hint):
             raise BadInput(f"{name}: parameter `{parameter.name}` needs a default and a type int, float, bool or str")
         fields.append((parameter.name, hint, key(default, **{"help": "", **rule})))
@@ -85,6 +85,14 @@ def _unpack(hint: Any) -> tuple[Any, dict[str, Any]]:
     return kind, next((extra for extra in extras if isinstance(extra, dict)), {})
 
 
+def _as_list(hint: Any) -> Any:
+    """Any sequence of sequences as list[list[...]]."""
+    inner = typing.get_args(hint)
+    return list[_as_list(inner[0])] if inner else hint  # type: ignore[misc]
+
+
 def _supported(hint: Any) -> bool:
+    while typing.get_origin(hint) is list and typing.get_origin(typing.get_args(hint)[0]) is list:
+        (hint,) = typing.get_args(hint)
     plain = typing.get_origin(hint) in (None, list, typing.Union, types.UnionType)
     return plain and all(arm in (*TYPES, type(None)) for arm in typing.get_args(hint) or (hint,))

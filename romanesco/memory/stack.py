@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Key
 
 from romanesco.core.errors import BadInput, nearest
-from romanesco.core.layers import ACTIVATIONS, dense, lecun, orthogonal, widen
+from romanesco.core.layers import ACTIVATIONS, Norm, dense, lecun, orthogonal
 
 INITS: dict[str, Callable] = {"orthogonal": orthogonal, "lecun": lecun}
 
@@ -27,22 +27,6 @@ class Stacked:
     init: str = "lecun"  # of the feed-forward blocks and gates: of INITS
     last_norm: bool = True  # whether a LayerNorm closes the stack
     own_norm: bool = False  # whether the cell normalizes what it reads, so that its layer must not
-
-
-class Norm(eqx.Module):
-    """Layer normalization of the last axis with scale and shift (Ba et al., 2016), in at least float32."""
-
-    scale: Float[Array, "D"]
-    shift: Float[Array, "D"]
-
-    def __init__(self, size: int):
-        self.scale, self.shift = jnp.ones(size), jnp.zeros(size)
-
-    def __call__(self, x: Float[Array, "*n D"]) -> Float[Array, "*n D"]:
-        wide = widen(x)
-        centered = wide - wide.mean(-1, keepdims=True)
-        normed = centered * jax.lax.rsqrt((centered**2).mean(-1, keepdims=True) + 1e-6)
-        return normed.astype(x.dtype) * self.scale + self.shift
 
 
 class Residual(eqx.Module):
