@@ -37,8 +37,6 @@ EXAMPLES = {
     "stack-of-mingru": stacked(MinGRU),
     "stack-of-gtrxl": stacked(GTrXL, heads=2, head_size=4, window=5),
     "galite-reference": published,
-    "stack-of-agalite": stacked(AGaLiTe, head_size=4, eta=2, ffn=7),
-    "stack-of-window": stacked(Window, window=5),
 }
 
 pytestmark = pytest.mark.filterwarnings("ignore:basis=reference")

@@ -277,10 +277,8 @@ BASES: dict[str, type[Option]] = {"env": Environment, "memory": Memory, "encoder
 GROUPS: dict[str, dict[str, type[Option]]] = {
     "env": _by_name(*WORLDS),
     "memory": _by_name(
-        NoMemory, Lstm, Gru, Agalite, Window, Mingru, Lru, Rtu, Ffm, Gtrxl, Galite, Mlstm, GatedDeltanet
+        NoMemory, Lstm, Gru, Agalite, Galite, Gtrxl, Window, Mingru, Lru, Mlstm, GatedDeltanet, Rtu, Ffm
     ),
-    "encoder": _by_name(Identity, Linear, Mlp, Cnn),
-    "memory": _by_name(NoMemory, Lstm, Gru, Agalite, Window),
     "encoder": _by_name(Identity, Linear, Mlp, Cnn, Attention),
     "algorithm": _by_name(Ppo, A2c),
 }
