@@ -35,7 +35,8 @@ def test_a_preset_survives_its_run_folder(preset):
 @pytest.mark.parametrize("preset", presets())
 def test_a_preset_needs_no_note_but_of_its_budget(preset):
     (config,) = resolve(preset)
-    assert all(note.startswith("total_steps") for note in config.notes)
+    known = ("total_steps", "memory.channels=2 of basis=reference") if preset.endswith("_published") else "total_steps"
+    assert all(note.startswith(known) for note in config.notes)
 
 
 ZOO = {  # DLR-RM/rl-baselines3-zoo@22e3ff2 hyperparams/ppo.yml: envs, steps, batch, epochs, gamma, lambda, lr, clip
@@ -55,6 +56,28 @@ def test_mlp_presets_start_from_the_zoo(task):
     assert a.normalize == ("both" if task in ("acrobot", "mountaincar") else "none")
     assert (c.encoder.name, c.memory.layers) == ("identity", 0)
     assert c.agent.actor_hidden == c.agent.critic_hidden == [64, 64]
+
+
+AGALITE = {  # subho406/agalite@101acbe config/tmaze: learning rate, entropy, corridor
+    "agalite": (1e-4, 1e-3, 180),
+    "galite": (1e-4, 1e-3, 120),
+    "gtrxl128": (5e-4, 1e-2, 120),
+    "gtrxl256": (5e-4, 1e-3, 120),
+    "lstm": (1e-4, 1e-3, 200),
+    "gru": (5e-4, 1e-2, 200),
+}
+
+
+@pytest.mark.parametrize("name", AGALITE)
+def test_tmaze_presets_are_the_published_ones_but_for_the_corridor(name):
+    (ours,), (theirs,) = resolve(f"tmaze/{name}"), resolve(f"tmaze/{name}_published")
+    for c in (ours, theirs):
+        a = c.algorithm
+        assert (a.name, c.num_envs, a.horizon, a.gamma, a.lam, c.total_steps) == ("a2c", 8, 256, 0.99, 0.95, 5_000_000)
+        assert (a.learning_rate, a.entropy_cost) == AGALITE[name][:2] and a.adam_eps == 1e-8
+    assert (ours.env.corridor_length, ours.curriculum) == (160, "reverse")
+    assert (theirs.env.corridor_length, theirs.curriculum) == (AGALITE[name][2], "none")
+    assert (ours.agent.head_gain, theirs.agent.head_gain) == (0.01, 1.414)
 
 
 def test_cartpole_ends_on_its_budget_with_everything_at_zero():

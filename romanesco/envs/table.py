@@ -35,6 +35,12 @@ ROWS: dict[str, Row] = {
     "tmaze": _ours(
         "Box(16,) float32", "Discrete(4)", 1000, "a cue shown once, at the start, names the turn at the end"
     ),
+    "tmaze_walk": _ours(
+        "Box(16,) float32", "Discrete(2)", 1000, "a T-Maze in which both actions walk on: remembering alone"
+    ),
+    "tmaze_endless": _ours(
+        "Box(17,) float32", "Discrete(3)", 4830, "corridor after corridor, each with a cue that replaces the last"
+    ),
     "probe1": _ours(_ONE, "Discrete(1)", None, "constant reward 1, one step: V = 1"),
     "probe2": _ours(_ONE, "Discrete(1)", None, "the reward is the observation: V = obs"),
     "probe3": _ours(_ONE, "Discrete(1)", None, "reward 1 after two steps: V = gamma, then 1"),

@@ -27,6 +27,18 @@ class Walk(eqx.Module):
     t: Int[Array, ""]
 
 
+def gray(cell: Int[Array, ""], bits: int) -> Int[Array, "bits"]:
+    """Gray code, the most significant bit first."""
+    return ((cell ^ (cell >> 1)) >> jnp.arange(bits - 1, -1, -1, jnp.int32)) & 1
+
+
+def noise(key: Key[Array, ""], bits: int, silent: Bool[Array, ""]) -> Int[Array, "bits"]:
+    """Fair bits; zeros where `silent`."""
+    words = jax.random.bits(key, (-(-bits // 32),), jnp.uint32)
+    drawn = (words[:, None] >> jnp.arange(32, dtype=jnp.uint32) & 1).reshape(-1)[:bits]
+    return jnp.where(silent, 0, drawn)
+
+
 class TMaze(Dynamics):
     """Cells 0..L-1, a junction at L-1; a cue shown at the first step names the turn that pays there.
 
@@ -83,19 +95,15 @@ class TMaze(Dynamics):
         return Walk(cell, s.cue, jnp.where(turned, action, NOT_YET), s.t + 1), reward, turned, False
 
     def observe(self, key: Key[Array, ""], s: Walk) -> Float[Array, "F"]:
-        first = s.t == 0
         cue = jnp.where(self._shown(s), jnp.arange(2) == 1 - s.cue, False)
-        words = jax.random.bits(key, (-(-self.distractors // 32),), jnp.uint32)
-        bits = (words[:, None] >> jnp.arange(32, dtype=jnp.uint32) & 1).reshape(-1)[: self.distractors]
-        noise = jnp.where(first, 0, bits)
-        return jnp.concatenate([cue, self._place(s), noise], dtype=jnp.float32)
+        return jnp.concatenate([cue, self._place(s), noise(key, self.distractors, s.t == 0)], dtype=jnp.float32)
 
     def metrics(self, s: Walk) -> dict[str, Any]:
         return {"reached": s.cell == self.junction, "success": s.turn == s.cue}
 
     def render(self, s: Walk) -> UInt8[Array, "H W 3"]:
         """Three rows of tiles around the walker: the arms above and below, the cue where it is shown, the turn."""
-        return _picture(s, self.junction, self._shown(s))
+        return picture(s, self.junction, self._shown(s))
 
     def limited(self, max_steps: int | None) -> "TMaze":
         if max_steps is None and self.position == "countdown":
@@ -107,10 +115,22 @@ class TMaze(Dynamics):
 
     def _place(self, s: Walk) -> Array:
         if self.position == "gray":
-            shifts = jnp.arange(self.position_bits - 1, -1, -1, jnp.int32)
-            return ((s.cell ^ (s.cell >> 1)) >> shifts) & 1
+            return gray(s.cell, self.position_bits)
         left = 0.0 if self.horizon is None else (self.horizon - s.t) / self.horizon  # exactly 0 at the end
         return jnp.full((self.position == "countdown",), left, jnp.float32)
+
+
+class TMazeWalk(TMaze):
+    """The T-Maze without a way to lose: either action walks on, and at the junction turns; L steps an episode."""
+
+    @property
+    def action_space(self) -> Discrete:
+        return Discrete(2)
+
+    def transition(self, key: Key[Array, ""], s: Walk, action: Int[Array, ""]) -> tuple[Walk, Any, Any, Any]:
+        there = s.cell == self.junction
+        onward = jnp.where(there, action, RIGHT)
+        return super().transition(key, s, onward)
 
 
 def tmaze(
@@ -132,6 +152,33 @@ def tmaze(
     1 - t/max_steps in place of the code, `none` nothing. `start_distance` d > 0 starts 1..d cells before the junction,
     the reverse curriculum. `cue=always` is the fully observed twin.
     """
+    return _maze(TMaze, **locals())
+
+
+def tmaze_walk(
+    *,
+    corridor_length: int = 160,
+    position_bits: int | None = None,
+    position: str = "gray",
+    start_distance: int = 0,
+    cue: str = "first",
+    distractors: int = 6,
+    step_reward: float = 0.0,
+    right: float = 4.0,
+    wrong: float = -1.0,
+    max_steps: int | None = 1000,
+) -> Episodes:
+    """Retention alone: a T-Maze in which two actions walk on alike and turn up or down at the junction.
+
+    An episode has `corridor_length` steps, a walk without a memory turns right half of the time.
+    """
+    return _maze(TMazeWalk, **locals())
+
+
+def _maze(
+    kind: type[TMaze], *, corridor_length: int, position_bits: int | None, position: str, start_distance: int,
+    cue: str, distractors: int, step_reward: float, right: float, wrong: float, max_steps: int | None,
+) -> Episodes:  # fmt: skip
     for field, value, allowed in (
         ("position", position, ("gray", "countdown", "none")),
         ("cue", cue, ("first", "always")),
@@ -150,7 +197,7 @@ def tmaze(
         raise BadInput(f"start_distance={start_distance}: allowed are 0..{corridor_length - 1} (corridor_length - 1)")
     if distractors < 0:
         raise BadInput(f"distractors={distractors}: at least 0")
-    world = TMaze(
+    world = kind(
         corridor_length=jnp.asarray(corridor_length, jnp.int32),
         start_distance=jnp.asarray(start_distance, jnp.int32),
         step_reward=jnp.asarray(step_reward, jnp.float32),
@@ -171,7 +218,7 @@ _WALL, _FLOOR, _CUE, _RIGHT, _WRONG, _WALKER = np.array(
 )
 
 
-def _picture(s: Walk, junction: Int[Array, ""], shown: Bool[Array, ""]) -> UInt8[Array, "48 240 3"]:
+def picture(s: Walk, junction: Int[Array, ""], shown: Bool[Array, ""]) -> UInt8[Array, "48 240 3"]:
     left = jnp.clip(s.cell - _VIEW // 2, 0, jnp.maximum(junction + 1 - _VIEW, 0))
     cell, row = left + jnp.arange(_VIEW), jnp.arange(3)[:, None]  # rows: up, corridor, down
     here, cue_row, turn_row = cell == s.cell, 2 * s.cue, 2 * s.turn

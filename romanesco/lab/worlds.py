@@ -32,6 +32,26 @@ class TMaze(Environment):
     wrong: float = key(-1.0, "reward of the wrong turn")
 
 
+@dataclass
+class TMazeWalk(TMaze):
+    """A T-Maze in which both actions walk on, and turn up or down at the junction: remembering alone."""
+
+    name: ClassVar[str] = "tmaze_walk"
+    step_reward: float = key(0.0, "reward of every step that is no turn")
+
+
+@dataclass
+class TMazeEndless(Environment):
+    """Corridor after corridor, each with a cue that replaces the last: remembering, and forgetting."""
+
+    name: ClassVar[str] = "tmaze_endless"
+    corridor_length: int = key(160, "cells of a corridor up to and with its junction", least=2, most=2**20)
+    corridors: int = key(5, "right turns that end an episode; 0: only the limit does", least=0)
+    lengths: str = key("fixed", "uniform: each corridor has 1..corridor_length cells", choices=("fixed", "uniform"))
+    distractors: int = key(6, "random bits in each observation", least=0)
+    step_reward: float = key(-0.01, "reward of every step that is no turn")
+
+
 class Probe1(Environment):
     """Constant reward 1, one step: V = 1."""
 
@@ -183,6 +203,6 @@ class GivenEnvironment(HostEnvironment):
 
 
 WORLDS = (
-    TMaze, CartPole, Acrobot, MountainCar, Pendulum, MountainCarContinuous, Lander, Gymnax,
-    Probe1, Probe2, Probe3, Probe4, Probe5, Probe6, Probe7, Probe8,
+    TMaze, TMazeWalk, TMazeEndless, CartPole, Acrobot, MountainCar, Pendulum, MountainCarContinuous, Lander,
+    Gymnax, Probe1, Probe2, Probe3, Probe4, Probe5, Probe6, Probe7, Probe8,
 )  # fmt: skip

@@ -54,7 +54,7 @@ def finals(run: Run, field: str = "mean") -> list[float]:
 
 def at_chance(run: Run) -> bool:
     """Whether a T-Maze agent ends as one that guesses."""
-    maze = (run.config.get("env") or {}).get("name") == "tmaze"
+    maze = (run.config.get("env") or {}).get("name") in ("tmaze", "tmaze_walk")
     right = correct(finals(run, "success"), finals(run, "reached"))
     return maze and right is not None and abs(right - 0.5) <= CHANCE
 
