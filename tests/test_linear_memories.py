@@ -53,7 +53,7 @@ def rtu(cell, xs, first):
 def ffm(cell, xs, first):
     alpha, omega = np.exp(np.asarray(cell.rate)), np.asarray(cell.omega)
     M, D = len(alpha), cell.size_out
-    ys, S = [], np.zeros((M, len(omega)), complex)
+    ys, S = [], np.zeros((M, len(omega)), np.complex128)
     for x, new in zip(xs, first, strict=True):
         value, gate, out, through = np.split(affine(cell.enter, x), [M, 2 * M, 2 * M + D])
         S = 0 * S if new else S
