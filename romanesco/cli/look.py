@@ -46,16 +46,31 @@ def _short(x: float | None) -> str:
     return "-" if x is None else f"{x:.4g}"
 
 
-@app.command("list")
+@app.command("list", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def list_(
+    context: typer.Context,
     kind: Annotated[str | None, typer.Argument(help="presets, envs, memories, encoders or algorithms")] = None,
     name: Annotated[str | None, typer.Argument(help="one of them: every setting")] = None,
+    costs: Annotated[bool, typer.Option("--costs", help="of memories: build and measure those of tmaze/*")] = False,
     as_json: Json = False,
 ) -> None:
-    """List what can be named: presets, envs, memories, encoders, algorithms."""
+    """List what can be named: presets, envs, memories, encoders, algorithms.
+
+    `list memories --costs [memory.KEY=VALUE ...]` measures parameters, state, FLOPs, times and rank; some minutes.
+    """
     from romanesco.core.errors import nearest
     from romanesco.lab import catalog
 
+    words = [word for word in [name or "", *context.args] if "=" in word]
+    if name in words:
+        name = None
+    if costs:
+        if kind != "memories":
+            raise BadInput("--costs: romanesco list memories --costs")
+        _costs(name, words, as_json)
+        return
+    if context.args:
+        raise BadInput(f"list: `{context.args[0]}` is too much; give a kind and a name")
     everything = catalog.listing()
     if kind is None:
         say(json.dumps(everything, indent=1) if as_json else catalog.overview())
@@ -73,6 +88,28 @@ def list_(
             listed(rows, False, ["key", "type", "default", "help"], ["key", "type", "default", "help"])
             return
     listed(rows, as_json, [kind, "what"], ["name", "summary"])
+
+
+def _costs(name: str | None, words: list[str], as_json: bool) -> None:
+    """The costs of the T-Maze's models whose memory has this name, or of all."""
+    from romanesco.core.errors import nearest
+    from romanesco.lab import costs
+    from romanesco.lab.compose import resolve
+
+    memory = lambda model: resolve(model, ["seeds=1"])[0].memory.name
+    models = [model for model in costs.models() if name in (None, memory(model), model.partition("/")[2])]
+    if not models:
+        from romanesco.memory import MEMORIES
+
+        raise BadInput(f"--costs: no memory {name}{nearest(name or '', list(MEMORIES))} known: {', '.join(MEMORIES)}")
+    found = []
+    for n, one in enumerate(costs.costs(models, words), 1):
+        say(f"measured {one.name} ({n} of {len(models)})", error=True)
+        found.append(one)
+    if as_json:
+        say(json.dumps([costs.as_data(one) for one in found], indent=1))
+    else:
+        table([costs.cells(one) for one in found], list(costs.COLUMNS))
 
 
 @app.command()

@@ -88,6 +88,14 @@ class AGaLiTe(eqx.Module):
         keys = jnp.zeros((*lead, self.eta, self.head_size), dtype)
         return State(keys, jnp.zeros((*lead, self.head_size), dtype)), jnp.int32(0)
 
+    def matrices(self, carry) -> Float[Array, "H d F"]:
+        """The matrix of values and keys that the slots stand for, up to its divisor."""
+        (keys, values), _ = carry
+        keys = keys.reshape(*keys.shape[:2], -1)
+        if self.form.gram is not None:
+            keys = jnp.einsum("ij,hjf->hif", jnp.asarray(self.form.gram, keys.dtype), keys)
+        return jnp.einsum("hid,hif->hdf", values, keys)
+
     def _enter(self, x):  # [... D]
         wide, low = widen(dense(self.enter, x)), widen(dense(self.factor, x))
         lead = (*x.shape[:-1], self.heads)

@@ -1,0 +1,52 @@
+"""What a memory costs: counts that are known, and a rank that is what it says."""
+
+import numpy as np
+import pytest
+
+from romanesco.core.errors import BadInput
+from romanesco.lab.compose import resolve
+from romanesco.lab.costs import cost, costs, effective_rank, models
+
+SMALL = ["memory.layers=1", "memory.heads=2", "memory.head_size=4", "encoder.width=8", "seeds=1"]
+
+
+def of(preset, *words):
+    return cost("x", resolve(preset, [*words])[0])
+
+
+@pytest.mark.filterwarnings("ignore:basis=reference")
+def test_the_published_basis_is_flagged():
+    published = of("tmaze/agalite_published", *SMALL)
+    ours = of("tmaze/agalite", *SMALL)
+    assert (published.channels, published.flag) == ("1/2", "rank 1, 2 asked for")
+    assert (ours.channels, ours.flag) == ("5/5", "")
+    assert published.parameters == ours.parameters and published.state < ours.state
+    assert published.effective_rank == pytest.approx(1.0) and 1 < ours.effective_rank <= ours.full_rank == 4
+
+
+def test_a_gru_is_counted():
+    found = of("tmaze/gru", "memory.units=8", "seeds=1")
+    assert found.parameters == 3 * 8 * (16 + 8 + 2)
+    assert (found.state, found.channels, found.effective_rank) == (8, "", None)
+    assert found.mflop == pytest.approx(2 * 3 * 8 * (16 + 8) / 1e6, rel=0.5)
+    assert found.acting_ms > 0 and found.learning_ms > 0
+
+
+def test_effective_rank_of_known_matrices():
+    """Of k equal singular values it is k; of one, 1; of none, 0."""
+    eye = lambda k: np.diag([2.0] * k + [0.0] * (5 - k))
+    np.testing.assert_allclose(effective_rank(np.stack([eye(k) for k in range(6)])), range(6))
+    p = np.array([0.7, 0.2, 0.1])
+    assert effective_rank(np.diag(3 * p)) == pytest.approx(np.exp(-(p * np.log(p)).sum()))
+
+
+def test_every_memory_of_the_tmaze_is_listed():
+    assert {"tmaze/agalite", "tmaze/gtrxl128", "tmaze/gru", "tmaze/none"} <= set(models())
+
+
+@pytest.mark.parametrize(
+    ("word", "said"), [("env.corridor_length=9", "no setting of a memory"), ("memory.chanels=3", "no memory has")]
+)
+def test_what_is_no_setting_is_named(word, said):
+    with pytest.raises(BadInput, match=said):
+        next(costs(["tmaze/agalite"], [word]))
