@@ -178,16 +178,20 @@ def load(
     return Policy(found.actors[number], *found.spaces, seed=number, selected=selected, within=within)
 
 
-def compare(*arms: Any, margin: float | None = None, allow_mismatch: bool = False, seed: int = 0) -> Comparison:
+def compare(
+    *arms: Any, margin: float | None = None, allow_mismatch: bool = False, against: str | None = None, seed: int = 0
+) -> Comparison:
     """Whether one agent beats another: `print(rm.compare(runs, other))`, `.plot("cmp.svg")`, `.arms`, `.pairs`.
 
     Each of `arms` is a `RunSet` (all its runs), a run's path or name, or a CSV file (first the seed, then a column an
-    arm). The score of a training seed is its final greedy mean; `margin` asks for non-inferiority; `seed` is the
-    bootstrap's and the random permutations'. Raises `BadInput` where budgets, thresholds or evaluations differ and are
+    arm). The score of a training seed is its final greedy mean; `margin` asks for non-inferiority; `against` names
+    the arm that all others are compared with, and not with one another; `seed` is the bootstrap's and the random
+    permutations'. Raises `BadInput` where budgets, thresholds or evaluations differ and are
     not allowed to.
     """
     sources = [path for arm in arms for path in (arm.paths if isinstance(arm, RunSet) else [arm])]
-    return comparing.compare(found_arms(sources, find_run), margin=margin, allow_mismatch=allow_mismatch, seed=seed)
+    found = found_arms(sources, find_run)
+    return comparing.compare(found, margin=margin, allow_mismatch=allow_mismatch, against=against, seed=seed)
 
 
 def play(found: Loaded, *, episodes: int, greedy: bool) -> dict[int, dict[str, np.ndarray]]:

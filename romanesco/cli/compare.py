@@ -15,6 +15,7 @@ from romanesco.cli.terminal import Json, Root, app, say, table
 def compare(
     names: Annotated[list[str], typer.Argument(metavar="RUN...", help="runs, or a CSV: first the seed, then the arms")],
     margin: Annotated[float | None, typer.Option(help="test non-inferiority by this margin, in score units")] = None,
+    against: Annotated[str | None, typer.Option(metavar="ARM", help="compare all with this arm only")] = None,
     power: Annotated[bool, typer.Option("--power", help="show what numbers of seeds can detect")] = False,
     plot: Annotated[Path | None, typer.Option(help="write a figure, FILE.svg")] = None,
     allow_mismatch: Annotated[
@@ -38,7 +39,8 @@ def compare(
     from romanesco.study.compare import compare as judge
     from romanesco.study.tables import arm_rows, pair_rows, power_rows
 
-    told = judge(found_arms(names, lambda name: find_run(name, root)), margin=margin, allow_mismatch=allow_mismatch)
+    told = judge(found_arms(names, lambda name: find_run(name, root)), margin=margin, allow_mismatch=allow_mismatch,
+                 against=against)  # fmt: skip
     drawn = told.plot(plot) if plot is not None else None
     if as_json:
         say(json.dumps(told.as_json(), indent=1, allow_nan=False))

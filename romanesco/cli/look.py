@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from romanesco.cli.terminal import FAILED, Json, Root, app, listed, say
+from romanesco.cli.terminal import FAILED, Json, Root, app, listed, say, table
 from romanesco.core.errors import BadInput
 
 

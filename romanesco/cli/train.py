@@ -73,8 +73,8 @@ def _train(said: dict[str, Any]) -> None:
     failures = []
     for config in configs:
         try:
-            with _watched() as watch:
-                path = jobs.start(config, hooks=hooks(), argv=_argv(), view=watch)
+            with watched() as watch:
+                path = jobs.start(config, hooks=hooks(), argv=argv(), view=watch)
         except lab.RunFailed as error:
             failures.append(str(error))
             continue
@@ -84,7 +84,7 @@ def _train(said: dict[str, Any]) -> None:
 
 
 @contextlib.contextmanager
-def _watched() -> Iterator[Any]:
+def watched() -> Iterator[Any]:
     """What shows a run; an interrupted one says how to go on, and ends with its own exit status."""
     from romanesco.lab.panel import view
     from romanesco.lab.run import Interrupted
@@ -99,7 +99,7 @@ def _watched() -> Iterator[Any]:
         watch.close()
 
 
-def _argv() -> list[str]:
+def argv() -> list[str]:
     return ["romanesco", *sys.argv[1:]]
 
 
@@ -146,6 +146,6 @@ def _resume(said: dict[str, Any]) -> None:
     from romanesco.lab.load import needed_objects
 
     needed_objects(path, config, Objects())
-    with _watched() as watch:
-        jobs.resume(path, config, hooks=hooks(), argv=_argv(), view=watch, strict=said["strict"])
+    with watched() as watch:
+        jobs.resume(path, config, hooks=hooks(), argv=argv(), view=watch, strict=said["strict"])
     _summary(path)

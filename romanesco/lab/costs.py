@@ -73,7 +73,8 @@ def cost(name: str, config: Config) -> Cost:
     agent = agent_maker(config, env, Objects())(jax.random.key(0))
     model = (agent.encoder, agent.memory)
     carry = agent.memory.init_carry()
-    obs = jax.random.normal(jax.random.key(1), env.observation_space.shape)
+    space: Any = env.observation_space
+    obs = jax.random.normal(jax.random.key(1), space.shape)
     new = jnp.array(False)
     program = jax.jit(_step).lower(model, carry, obs, new).compile()
     counted = program.cost_analysis()

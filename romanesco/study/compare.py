@@ -49,8 +49,9 @@ def _plain(x: Any) -> Any:
 
 
 def compare(
-    arms: Sequence[Arm], *, margin: float | None = None, allow_mismatch: bool = False, seed: int = 0
-) -> Comparison:
-    """Compares every two of the arms, as `pairs.compared` does, for a reader."""
-    found = pairs.compared(arms, margin=margin, allow_mismatch=allow_mismatch, seed=seed)
+    arms: Sequence[Arm], *, margin: float | None = None, allow_mismatch: bool = False, against: str | None = None,
+    seed: int = 0,
+) -> Comparison:  # fmt: skip
+    """Compares every two of the arms, or all with one of them, as `pairs.compared` does, for a reader."""
+    found = pairs.compared(arms, margin=margin, allow_mismatch=allow_mismatch, against=against, seed=seed)
     return Comparison(**{f.name: getattr(found, f.name) for f in dataclasses.fields(found)})

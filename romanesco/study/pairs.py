@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from romanesco.core.errors import BadInput
+from romanesco.core.errors import BadInput, nearest
 from romanesco.study import inference, stats, survival
 from romanesco.study.arms import Arm, mismatches
 from romanesco.study.power import detectable, power_table
@@ -58,15 +58,17 @@ class Comparison:
 
 
 def compared(
-    arms: Sequence[Arm], *, margin: float | None = None, allow_mismatch: bool = False, seed: int = 0
-) -> Comparison:
+    arms: Sequence[Arm], *, margin: float | None = None, allow_mismatch: bool = False, against: str | None = None,
+    seed: int = 0,
+) -> Comparison:  # fmt: skip
     """Every two of the arms, by the permutation test of the IQM, corrected by Holm's method over all pairs.
 
-    Raises `BadInput`: fewer than two arms, an arm without a score, worlds that differ; budgets, thresholds or
-    evaluations that differ, unless `allow_mismatch`.
+    `against` is the name of an arm that the others are compared with, and not with one another. Raises `BadInput`:
+    fewer than two arms, an arm without a score, worlds that differ; budgets, thresholds or evaluations that differ,
+    unless `allow_mismatch`.
     """
     unequal = _comparable(arms, margin, allow_mismatch)
-    pairs = [_pair(a, b, margin, seed) for a, b in combinations(arms, 2)]
+    pairs = [_pair(a, b, margin, seed) for a, b in _chosen(arms, against)]
     corrected = inference.holm([pair.p for pair in pairs])
     decided = [
         dataclasses.replace(
@@ -79,6 +81,16 @@ def compared(
     unit = "return" if all(arm.run for arm in arms) else "score"
     summaries = tuple(summary(arm, seed) for arm in arms)
     return Comparison(summaries, tuple(decided), unit, unequal, margin, power_table(), tuple(arms))
+
+
+def _chosen(arms: Sequence[Arm], against: str | None) -> list[tuple[Arm, Arm]]:
+    if against is None:
+        return list(combinations(arms, 2))
+    base = next((arm for arm in arms if arm.name == against), None)
+    if base is None:
+        names = [arm.name for arm in arms]
+        raise BadInput(f"against={against}: no such arm{nearest(against, names)}; there are {', '.join(names)}")
+    return [(base, arm) for arm in arms if arm is not base]
 
 
 def _comparable(arms: Sequence[Arm], margin: float | None, allow_mismatch: bool) -> dict[str, list[Any]]:

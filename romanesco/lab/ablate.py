@@ -1,0 +1,78 @@
+"""Controls: the same run, but for the one part that is taken away or replaced. Needs no JAX."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from romanesco.core.errors import BadInput, nearest
+from romanesco.lab.compose import resolve
+from romanesco.lab.config import Config
+
+FULL = "full"  # the arm that all controls are compared with
+
+
+@dataclass(frozen=True)
+class Control:
+    """What a control changes, as overrides; `fits` says of which configurations it can be a control."""
+
+    help: str
+    overrides: Callable[[Config], list[str]]
+    fits: Callable[[Config], bool]
+    needs: str
+
+
+def _memory(key: str, value: object, help: str) -> Control:
+    """A setting of the memory gets another value."""
+    fits = lambda config: hasattr(config.memory, key) and getattr(config.memory, key) != value
+    return Control(help, lambda config: [f"memory.{key}={value}"], fits, f"a memory whose {key} is not {value} already")
+
+
+def _of(name: str, keys: Sequence[str]) -> Callable[[Config], list[str]]:
+    """Another memory with the settings that it shares with this one."""
+
+    def overrides(config: Config) -> list[str]:
+        shared = [key for key in keys if hasattr(config.memory, key)]
+        values = {key: getattr(config.memory, key) for key in shared}
+        return [f"memory={name}", *(f"memory.{k}={'null' if v is None else v}" for k, v in values.items())]
+
+    return overrides
+
+
+SHARED = ("layers", "heads", "head_size", "eta", "feature_map", "gate", "ffn")
+_is = lambda *names: lambda config: config.memory.name in names
+
+CONTROLS: dict[str, Control] = {
+    "no_memory": Control("the memory is left out", lambda _: ["memory=none", "memory.layers=0"],
+                         lambda config: config.memory.name != "none", "a memory"),
+    "exact": Control("galite: the matrix state that agalite approximates", _of("galite", SHARED),
+                     _is("agalite"), "memory=agalite"),
+    "value_only": _memory("channels", 1, "one channel: keys and queries cancel"),
+    "reference_basis": _memory("basis", "reference", "the published functions of time"),
+    "eta1": _memory("eta", 1, "no expansion of keys and queries"),
+    "softplus": _memory("feature_map", "softplus", "keys and queries never vanish"),
+    "residual_gate": _memory("gate", "residual", "branches are added, without a gate"),
+}  # fmt: skip
+
+
+def arms(preset: str, controls: Sequence[str], overrides: Sequence[str] = ()) -> dict[str, Config]:
+    """The configurations of an ablation by arm: `full`, then each control, all with the same seeds and budget."""
+    for name in controls:
+        if name not in CONTROLS:
+            raise BadInput(f"control `{name}`{nearest(name, CONTROLS)} there are {', '.join(CONTROLS)}")
+        if list(controls).count(name) > 1:
+            raise BadInput(f"control `{name}`: named twice")
+    (full, *others) = resolve(preset, overrides)
+    if others:
+        raise BadInput("ablate: a sweep has several agents; ablate one at a time")
+    made = {FULL: full}
+    for name in controls:
+        control = CONTROLS[name]
+        if not control.fits(full):
+            fitting = [other for other, known in CONTROLS.items() if known.fits(full)]
+            raise BadInput(
+                f"control `{name}` needs {control.needs}; this run has memory={full.memory.name}; "
+                f"controls that fit: {', '.join(fitting)}"
+            )
+        (made[name],) = resolve(preset, [*overrides, *control.overrides(full)])
+    return made
