@@ -204,7 +204,8 @@ def test_evaluations_are_met_at_the_first_update_boundary():
 
 def test_what_weakens_a_memory_is_noted():
     assert any("rank 1" in note for note in one("memory=agalite", "memory.basis=reference", "memory.channels=2").notes)
-    assert any("horizon=32" in note for note in one("memory=window", "encoder=linear").notes)
+    for memory in ("window", "gtrxl"):
+        assert any("horizon=32" in note for note in one(f"memory={memory}", "encoder=linear").notes)
 
 
 def test_every_key_that_is_not_handed_on_whole_is_read_somewhere():

@@ -5,10 +5,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from test_memory_cells import FIRST, SIZE, affine, by_sequence, inputs, require_both
+from test_memory_cells import FIRST, SIZE, affine, both_ways, by_sequence, inputs, require_both
 
 from romanesco.core.errors import BadInput
-from romanesco.memory import GTrXL, Stack
+from romanesco.memory import GTrXL, Stack, Window
 from romanesco.memory.gtrxl import sinusoids
 
 
@@ -80,6 +80,21 @@ def test_gtrxl_is_strict(width):
     last = lambda xs: by_sequence(cell, xs, jnp.zeros(T, bool))[-1].sum()
     reached = np.abs(jax.grad(last)(inputs())).sum(1) > 0
     np.testing.assert_array_equal(reached, np.arange(T) >= T - width)
+
+
+def test_nan_reaches_those_who_can_see_it():
+    first = np.isin(np.arange(len(FIRST)), [11])
+    for ys in both_ways(lived(window=4), inputs().at[9].set(jnp.nan).at[20].set(jnp.nan), first):
+        np.testing.assert_array_equal(np.isnan(ys).any(1), np.isin(np.arange(len(ys)), [9, 10, 20, 21, 22, 23]))
+
+
+@pytest.mark.parametrize("cell_class", [Window, GTrXL])
+def test_a_ring_keeps_no_nan_of_an_episode_that_has_ended(cell_class):
+    """`step` reads all slots, those that are not alive with weight 0."""
+    cell, xs = cell_class.example(jax.random.key(0), 7)
+    carry, _ = jax.jit(lambda *args: cell.sequence(*args))(cell.init_carry(), xs.at[2].set(jnp.nan), jnp.arange(7) == 4)
+    assert carry.alive.sum() == 3
+    assert all(jnp.isfinite(x).all() and (x[:, ~carry.alive] == 0).all() for x in (carry.keys, carry.values))
 
 
 def test_a_stack_hands_the_stream_to_cells_that_normalize(float64):

@@ -11,7 +11,7 @@ from romanesco.core.errors import BadInput
 
 
 class Ring(NamedTuple):
-    """The last W keys and values; slots of other episodes are not `alive`, and what they hold is never read."""
+    """The last W keys and values; slots of other episodes are not `alive` and hold 0."""
 
     keys: Float[Array, "H W d"]
     values: Float[Array, "H W d"]
@@ -39,13 +39,13 @@ def attend_one(
 ) -> tuple[Ring, Float[Array, "H d"]]:
     """One query over its own step and the W-1 before it: softmax(q . k + bias), where `bias` is by age (0: its own)."""
     W = bias.shape[-1]
-    keys, values = ring.keys.at[:, ring.slot].set(k), ring.values.at[:, ring.slot].set(v)
+    # zeros where an episode starts, in place: to select at every reading would copy the ring
+    keys, values = (jnp.where(first, 0.0, x).at[:, ring.slot].set(y) for x, y in ((ring.keys, k), (ring.values, v)))
     alive = (ring.alive & ~first).at[ring.slot].set(True)
     age = (ring.slot - jnp.arange(W)) % W
-    live_keys, live_values = (jnp.where(alive[:, None], x, 0.0) for x in (keys, values))
-    logits = (live_keys * q[:, None]).sum(-1) + bias[:, age]  # on a CPU faster than batched small matmuls
+    logits = jnp.einsum("hwd,hd->hw", keys, q) + bias[:, age]
     weights = jax.nn.softmax(logits, where=alive)
-    a = (weights[..., None] * live_values).sum(1)
+    a = jnp.einsum("hw,hwd->hd", weights, values)
     return Ring(keys, values, alive, (ring.slot + 1) % W), a
 
 
@@ -80,8 +80,9 @@ def attend_all(
     a = jnp.einsum("nhqk,nhkd->nqhd", weights, clean_values)
 
     alive = owner[-W:] == episode[-1]
+    keys, values = (jnp.where(alive[:, None], x[:, -W:], 0.0) for x in (keys, values))
     a = a.reshape(-1, *a.shape[2:])[:T]
-    return Ring(keys[:, -W:], values[:, -W:], alive, jnp.int32(0)), a, weights
+    return Ring(keys, values, alive, jnp.int32(0)), a, weights
 
 
 def maps(weights: Float[Array, "N H Q K"], T: int) -> dict[str, Array]:
