@@ -1,9 +1,10 @@
 """M5 for memories with matrix states: each against its definition, a slow loop in float64."""
 
+import equinox as eqx
 import jax
 import numpy as np
 import pytest
-from test_memory_cells import FEATURES, FIRST, SIZE, affine, both_ways, inputs, require_both, sigmoid
+from test_memory_cells import FEATURES, FIRST, SIZE, affine, both_ways, by_sequence, inputs, require_both, sigmoid
 
 from romanesco.core.errors import BadInput
 from romanesco.memory import MLSTM, AGaLiTe, GaLiTe, GatedDeltaNet, Stack
@@ -100,6 +101,16 @@ def test_matrix_memory_is_its_definition(name):
     cell, xs = small(cell_class, **settings), np.asarray(inputs())
     require_both(cell, definition)
     assert np.abs(definition(cell, xs, FIRST, **slip) - definition(cell, xs, FIRST)).max() > 1e-3
+
+
+def test_galite_forgets_by_closed_gates():
+    """Gates of exactly 1, whose log-decay is bounded: outputs are the definition's, gradients finite."""
+    cell = small(eta=3)
+    bias = cell.enter.bias.reshape(2, 5, 4).at[:, 3:].set(50).reshape(-1)
+    cell = eqx.tree_at(lambda m: (m.enter.bias, m.factor.bias), cell, (bias, jnp.full_like(cell.factor.bias, 50)))
+    require_both(cell, galite)
+    slopes = jax.jit(jax.grad(lambda cell: (by_sequence(cell, inputs(), FIRST) ** 2).sum()))(cell)
+    assert all(np.isfinite(x).all() for x in jax.tree.leaves(slopes))
 
 
 def test_mlstm_sequence_returns_the_recurrent_scale():

@@ -11,6 +11,7 @@ from romanesco.core.errors import BadInput, check_positive, nearest
 from romanesco.core.layers import dense, orthogonal, widen
 from romanesco.core.scan import scan_steps
 from romanesco.memory.agalite import FEATURES, check_feature
+from romanesco.memory.chunks import elapsed, faded, scan_chunks, seen
 from romanesco.memory.slots import Gates, gates, queries
 from romanesco.memory.stack import Stacked
 
@@ -19,6 +20,8 @@ DECAYS = {
     "reference": lambda beta, gamma: 1 - beta * gamma,
 }
 EPSILON = 1e-10  # added to the divisor
+CHUNK = 8  # steps that are read at once
+FLOOR = -60.0  # log of a decay of 0
 
 
 class Matrix(NamedTuple):
@@ -117,10 +120,7 @@ class GaLiTe(eqx.Module):
 
     def _advance(self, state: Matrix, x: Inputs, first):  # -> state, read-out [H d]
         gate = x.gate
-        gamma, key, q = (
-            low[:, :, None] * wide[:, None]
-            for low, wide in [(gate.low_forget, gate.forget), (gate.low_key, gate.key), (x.low_query, x.query)]
-        )
+        gamma, key, q = _features(x)
         beta, value = gate.beta[..., None, None], gate.value[..., None, None]
         pairs, keys = (jnp.where(first, 0.0, part) for part in state)
         pairs = DECAYS[self.decay](beta, gamma[:, None]) * pairs + value * key[:, None]
@@ -133,8 +133,47 @@ class GaLiTe(eqx.Module):
         return state, self._leave(a)
 
     def sequence(self, carry, xs: Float[Array, "T D"], first: Bool[Array, "T"]):
-        state, a = scan_steps(self._advance, carry, self._enter(xs), first)
+        if self.decay == "outer":
+            state, a = scan_chunks(_chunk, carry, self._enter(xs), first, chunk=CHUNK)
+        else:  # 1 - beta (x) gamma has no factors, and so a chunk no pairwise weights
+            state, a = scan_steps(self._advance, carry, self._enter(xs), first)
         return state, self._leave(a)
+
+
+def _features(x: Inputs):  # -> gamma, gated key, query [*n H eta d]
+    pairs = (x.gate.low_forget, x.gate.forget), (x.gate.low_key, x.gate.key), (x.low_query, x.query)
+    return [low[..., None] * wide[..., None, :] for low, wide in pairs]
+
+
+def _log_decay(gate):
+    shut = gate >= 1
+    return jnp.where(shut, FLOOR, jnp.log1p(-jnp.where(shut, 0.0, gate)))
+
+
+def _chunk(state: Matrix, x: Inputs, first: Bool[Array, "Q"]) -> tuple[Matrix, Float[Array, "Q H d"]]:
+    """Q times `_advance` with `decay="outer"`. The weight of what j wrote is one over value channels times one over
+    features: summed over features against the query, that is one score for each t and j."""
+    lead = *x.query.shape[:2], -1
+    gamma, key, query = (part.reshape(lead) for part in _features(x))  # [Q H F]
+    near, old = seen(first)
+    by_feature, by_value = (elapsed(_log_decay(gate), first) for gate in (gamma, x.gate.beta))
+    pairs, keys = (jnp.where(first[0], 0.0, part) for part in state)
+    pairs, keys = pairs.reshape(*pairs.shape[:2], -1), keys.reshape(len(keys), -1)
+
+    near, old = near[..., None, None], old[:, None]
+    held = faded(by_feature[:, None], by_feature, near) * key  # [t j H F]
+    score = (held * query[:, None]) @ jnp.ones_like(query[0, 0])  # a GEMV: faster than a sum
+    mixed = faded(by_value[:, None], by_value, near) * x.gate.value  # [t j H d]
+    query = query * jnp.exp(by_feature)
+    there = jnp.exp(by_value) * jnp.einsum("hif,thf->thi", pairs, query)
+    a = (score[..., None] * mixed).sum(1) + jnp.where(old[..., None], there, 0.0)
+    divisor = score.sum(1) + jnp.where(old, jnp.einsum("hf,thf->th", keys, query), 0.0) + EPSILON
+
+    kept = jnp.exp(by_feature[-1])
+    pairs = jnp.where(old[-1], jnp.exp(by_value[-1])[..., None] * kept[:, None] * pairs, 0.0)
+    keys = jnp.where(old[-1], kept * keys, 0.0) + held[-1].sum(0)
+    pairs = pairs + jnp.einsum("jhi,jhf->hif", mixed[-1], held[-1])
+    return Matrix(pairs.reshape(state.pairs.shape), keys.reshape(state.keys.shape)), a / divisor[..., None]
 
 
 def _each(heads: int, size_in: int, size_out: int, *, key: Key[Array, ""]) -> eqx.nn.Linear:

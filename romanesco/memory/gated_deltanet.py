@@ -5,13 +5,15 @@ from typing import ClassVar, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Key
 
 from romanesco.core.errors import check_positive
 from romanesco.core.layers import dense, lecun, widen
-from romanesco.core.scan import scan_steps
+from romanesco.memory.chunks import elapsed, faded, scan_chunks, seen
 from romanesco.memory.stack import Stacked
 
+CHUNK = 16  # steps that are read at once
 EPSILON = 1e-6  # under the roots of both normalizations
 SLOW, FAST = 1e-3, 1e-1  # rates of forgetting at birth, over the heads
 
@@ -85,7 +87,7 @@ class GatedDeltaNet(eqx.Module):
 
     def sequence(self, carry, xs: Float[Array, "T D"], first: Bool[Array, "T"]):
         inputs, open = self._enter(xs)
-        state, a = scan_steps(_advance, carry, inputs, first)
+        state, a = scan_chunks(_chunk, carry, inputs, first, chunk=CHUNK)
         return state, self._leave(a, open)
 
 
@@ -98,3 +100,40 @@ def _advance(state: Float[Array, "H d d"], x: Inputs, first: Bool[Array, ""]):
     correction = x.write[:, None] * (x.value - jnp.einsum("hij,hj->hi", state, x.key))
     state = state + correction[..., None] * x.key[:, None]
     return state, jnp.einsum("hij,hj->hi", state, x.query)
+
+
+def _chunk(state: Float[Array, "H d d"], x: Inputs, first: Bool[Array, "Q"]):
+    """Q times `_advance`, after Yang et al., 2024 (arXiv 2406.06484): corrections u solve a triangular system,
+    u_t + beta_t sum_{j<t} w_tj (k_t . k_j) u_j = beta_t (v_t - w_t S k_t), w being decays since j and since the chunk
+    began. The solution is kept apart into what is `fresh` and what `undone` takes from the state S before the chunk:
+    a reset then selects S away."""
+    near, old = seen(first)
+    state = jnp.where(first[0], 0.0, state)
+    now = elapsed(x.keep, first)
+    own = faded(now[:, None], now, near[..., None])
+    carried = jnp.where(old[:, None], jnp.exp(now), 0.0)[..., None]
+
+    system = jnp.einsum("thd,jhd,tjh,th->htj", x.key, x.key, own, x.write)
+    wanted = x.write[..., None] * jnp.concatenate([x.value, carried * x.key], -1)
+    fresh, undone = jnp.split(_inverse(system) @ wanted.swapaxes(0, 1), 2, -1)  # [H Q d]
+
+    score = jnp.einsum("thd,jhd,tjh->htj", x.query, x.key, own)
+    query = (carried * x.query).swapaxes(0, 1) - score @ undone
+    a = score @ fresh + jnp.where(old[:, None], query @ state.swapaxes(1, 2), 0.0)
+
+    written = (own[-1][..., None] * x.key).swapaxes(0, 1)
+    kept = carried[-1][..., None] * state - (state @ undone.swapaxes(1, 2)) @ written
+    return fresh.swapaxes(1, 2) @ written + jnp.where(old[-1], kept, 0.0), a.swapaxes(0, 1)
+
+
+def _inverse(system: Float[Array, "H Q Q"]) -> Float[Array, "H Q Q"]:
+    """Of I + the strictly lower triangle: diagonal blocks P, R with B below them invert to P', -R' B P', R', by
+    doubling the blocks. As stable as substitution, in few matmuls; LAPACK's solver is slow on many small systems."""
+    t, size = np.arange(system.shape[-1]), 1
+    inverse = jnp.broadcast_to(jnp.eye(len(t), dtype=system.dtype), system.shape)
+    while size < len(t):
+        block = t // size
+        below = (block[:, None] % 2 == 1) & (block[:, None] == block + 1)
+        inverse = inverse - inverse @ jnp.where(below, system, 0.0) @ inverse
+        size *= 2
+    return inverse

@@ -10,8 +10,10 @@ from jaxtyping import Array, Bool, Float, Key
 
 from romanesco.core.errors import check_positive
 from romanesco.core.layers import dense, lecun, widen
-from romanesco.core.scan import scan_steps
+from romanesco.memory.chunks import elapsed, scan_chunks, seen
 from romanesco.memory.stack import Stacked
+
+CHUNK = 16  # steps that are read at once
 
 
 class Memo(NamedTuple):
@@ -87,7 +89,7 @@ class MLSTM(eqx.Module):
 
     def sequence(self, carry, xs: Float[Array, "T D"], first: Bool[Array, "T"]):
         inputs, open = self._enter(xs)
-        state, a = scan_steps(_advance, carry, inputs, first)
+        state, a = scan_chunks(_chunk, carry, inputs, first, chunk=CHUNK)
         return state, self._leave(a, open)
 
 
@@ -99,6 +101,28 @@ def _advance(state: Memo, x: Inputs, first: Bool[Array, ""]) -> tuple[Memo, Floa
     keys = keep * keys + write * x.key
     pairs = keep[..., None] * pairs + (write * x.value)[..., None] * x.key[:, None]
     return Memo(pairs, keys, scale), _divided(jnp.einsum("hij,hj->hi", pairs, x.query), (keys * x.query).sum(-1), scale)
+
+
+def _chunk(state: Memo, x: Inputs, first: Bool[Array, "Q"]) -> tuple[Memo, Float[Array, "Q H d"]]:
+    """Q times `_advance`: each step weighs what the others wrote, and what came before the chunk."""
+    near, old = seen(first)
+    pairs, keys, scale = (jnp.where(first[0], 0.0, part) for part in state)
+    now = elapsed(x.keep, first)
+    own = jnp.where(near[..., None], now[:, None] - now + x.write, -jnp.inf)  # logs of weights
+    carried = jnp.where(old[:, None], now + scale, -jnp.inf)
+    scales = jnp.maximum(own.max(1), carried)
+    own, carried = jnp.exp(own - scales[:, None]), jnp.exp(carried - scales)[..., None]
+
+    score = jnp.einsum("thd,jhd->tjh", x.query, x.key) * own
+    there = jnp.where(old[:, None, None], carried * jnp.einsum("hid,thd->thi", pairs, x.query), 0.0)
+    a = jnp.einsum("tjh,jhd->thd", score, x.value) + there
+    there = jnp.where(old[:, None], carried[..., 0] * jnp.einsum("hd,thd->th", keys, x.query), 0.0)
+    weight = score.sum(1) + there
+
+    written = own[-1][..., None] * x.key
+    pairs = jnp.where(old[-1], carried[-1][..., None] * pairs, 0.0) + jnp.einsum("jhi,jhd->hid", x.value, written)
+    keys = jnp.where(old[-1], carried[-1] * keys, 0.0) + written.sum(0)
+    return Memo(pairs, keys, scales[-1]), _divided(a, weight, scales)
 
 
 def _divided(a, weight, scale):

@@ -1,0 +1,56 @@
+"""Chunks of time for memories with matrix states. Q steps of a chunk: t reads what j wrote. `*s` any shape."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, PyTree
+
+
+def scan_chunks(
+    body: Callable, carry: PyTree, xs: PyTree[Array], first: Bool[Array, "T"], *, chunk: int
+) -> tuple[Any, PyTree[Array]]:
+    """`sequence` of a memory from body(carry, xs [Q ..], first [Q]) -> carry, ys [Q ..], which may be of any length.
+
+    The backward pass keeps the carries between chunks and computes the rest again.
+    """
+    T = first.shape[0]
+    if T == 0:
+        raise ValueError("a sequence of T = 0 steps has no last carry")
+    body, whole, parts = jax.checkpoint(body), T - T % chunk, []
+    if whole:
+        folded = jax.tree.map(lambda x: x[:whole].reshape(-1, chunk, *x.shape[1:]), (xs, first))
+        carry, ys = jax.lax.scan(lambda carry, part: body(carry, *part), carry, folded)
+        parts.append(jax.tree.map(lambda y: y.reshape(whole, *y.shape[2:]), ys))
+    if whole < T:
+        carry, ys = body(carry, *jax.tree.map(lambda x: x[whole:], (xs, first)))
+        parts.append(ys)
+    return carry, jax.tree.map(lambda *ys: jnp.concatenate(ys), *parts)
+
+
+def seen(first: Bool[Array, "Q"]) -> tuple[Bool[Array, "Q Q"], Bool[Array, "Q"]]:
+    """-> whether t sees j: no later and of its episode; and whether t sees what was carried into the chunk."""
+    episode, t = jnp.cumsum(first), jnp.arange(len(first))
+    return (episode[:, None] == episode) & (t[:, None] >= t), episode == 0
+
+
+def elapsed(log_decay: Float[Array, "Q *s"], first: Bool[Array, "Q"]) -> Float[Array, "Q *s"]:
+    """Log-decays summed since the chunk began or the episode did, whose first step does not decay.
+
+    Differences of sums over all of the chunk would do within an episode, but their gradients would cancel over an
+    earlier one only up to rounding. In log2 Q sums of what lies 1, 2, 4 .. steps back.
+    """
+    episode, reach = jnp.cumsum(first), 1
+    wide = (-1, *(1,) * (log_decay.ndim - 1))
+    total = jnp.where(first.reshape(wide), 0.0, log_decay)
+    while reach < len(first):
+        joined = (jnp.arange(len(first)) >= reach) & (episode == jnp.roll(episode, reach))
+        total = total + jnp.where(joined.reshape(wide), jnp.roll(total, reach, 0), 0.0)
+        reach *= 2
+    return total
+
+
+def faded(log_now: Float[Array, "*n"], log_then: Float[Array, "*n"], visible: Bool[Array, "*n"]) -> Float[Array, "*n"]:
+    """exp(now - then) where `visible`, else 0."""
+    return jnp.exp(jnp.where(visible, log_now - log_then, -jnp.inf))
