@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from romanesco.memory import GRU, LSTM, AGaLiTe, Stack
+from romanesco.memory import GRU, LSTM, AGaLiTe, GaLiTe, GTrXL, Stack
 
 HERE = Path(__file__).resolve().parent
 KEY = jax.random.key(0)  # all that is drawn with it is replaced
@@ -53,7 +53,7 @@ def gate(module, unit):
 
 
 def block(layer, cell, block):
-    """A layer of a stack around `cell`: norms, gates and feed-forward as agalite and galite name them."""
+    """A layer around `cell`: norms, gates and feed-forward as agalite and galite name them."""
     return put(
         layer,
         cell=cell,
@@ -80,6 +80,68 @@ def agalite(params, channels):
         return block(ours, cell, theirs)
 
     return encoder, put(stack, layers=tuple(map(layer, stack.layers, [params["layer1"], params["layer2"]])))
+
+
+def galite(params):
+    """-> our encoder and stack; per head and layer theirs are arrays of their own."""
+    encoder = linear(params["layer0"]["emb_layer"])
+    sizes = {"layers": 2, "size": 6, "heads": 2, "head_size": 8, "ffn": 7, "eta": 2}
+    stack = Stack.of(GaLiTe, decay="reference", key=KEY, **sizes)
+
+    def joined(module, *parts):  # of [H I o] each -> rows by head, then part
+        weight = jnp.concatenate([part["kernel"].swapaxes(1, 2) for part in parts], 1)
+        bias = jnp.concatenate([part["bias"] for part in parts], 1)
+        return put(module, weight=weight.reshape(-1, weight.shape[-1]), bias=bias.reshape(-1))
+
+    def each(module, part):
+        return put(module, weight=part["kernel"].swapaxes(1, 2), bias=part["bias"])
+
+    def layer(ours, theirs):
+        attention, cell = theirs["RLTAttentionLayer_0"], ours.cell
+        written, query = attention["csop"], attention["ParameteredProjection_0"]
+        key, gamma = written["ParameteredProjection_0"], written["ParameteredProjection_1"]
+        wide = key["Dense_0"], attention["Dense_0"], written["Dense_0"], written["Dense_1"], gamma["Dense_0"]
+        cell = put(
+            cell,
+            enter=joined(cell.enter, *wide),
+            factor=joined(cell.factor, key["Dense_1"], gamma["Dense_1"]),
+            query=tuple(map(each, cell.query, (query["Dense_0"], query["Dense_1"]))),
+            leave=linear(attention["Dense_1"]),
+        )
+        return block(ours, cell, theirs)
+
+    return encoder, put(stack, layers=tuple(map(layer, stack.layers, [params["layer0"], params["layer1"]])))
+
+
+def gtrxl(params, memory_len):
+    """-> our encoder and stack. Their bias of positions is left out: the softmax cancels it."""
+    encoder = linear(params["embedding"]["layers_0"])
+    sizes = {"layers": 2, "size": 6, "heads": 2, "head_size": 8, "window": memory_len + 1}
+    stack = Stack.of(GTrXL, query_norm=False, key=KEY, **sizes)
+
+    def layer(ours, theirs):
+        attention, mlp, cell = theirs["attention"], theirs["mlp"], ours.cell
+        cell = put(
+            cell,
+            norm=norm(cell.norm, theirs["layernorm1"]),
+            query=linear(attention["attention_q"]),
+            enter=linear(attention["attention_kv"]),
+            position=put(cell.position, weight=attention["project_pos"]["kernel"].T),
+            leave=linear(attention["project"]),
+            content_bias=params["u"],
+            position_bias=params["v"],
+        )
+        return put(
+            ours,
+            cell=cell,
+            gate=gate(ours.gate, theirs["gate1"]),
+            up=linear(mlp["layers_0"]["layers_0"]),
+            down=linear(mlp["layers_2"]["layers_0"]),
+            ffn_norm=norm(ours.ffn_norm, theirs["layernorm2"]),
+            ffn_gate=gate(ours.ffn_gate, theirs["gate2"]),
+        )
+
+    return encoder, put(stack, layers=tuple(map(layer, stack.layers, [params["layers_0"], params["layers_1"]])))
 
 
 def lstm(params):

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from public import HERE, agalite, gru, load, lstm
+from public import HERE, agalite, galite, gru, gtrxl, load, lstm
 
 from romanesco.core.layers import dense
 
@@ -24,6 +24,11 @@ def by_sequence(memory, xs, first):
     return jnp.concatenate(ys)
 
 
+@jax.jit
+def by_step(memory, xs, first):
+    return jax.lax.scan(lambda carry, x: memory.step(carry, *x), memory.init_carry(), (xs, first))[1]
+
+
 def error(ys, reference):
     return float(np.max(np.abs(ys - reference) / np.maximum(1, np.abs(reference))))
 
@@ -40,6 +45,23 @@ def test_agalite(channels):
     encoder, stack = agalite(params, channels)
     ys = by_sequence(stack, embedded(encoder), FIRST if channels < 4 else ONCE)
     assert error(ys, outputs[str(channels)]) <= TOLERANCE
+
+
+def test_galite():
+    """In float64: its divisor may be small. Its dense layer before the first block has no relu."""
+    params, outputs = load("galite")
+    with jax.enable_x64(True):
+        encoder, stack, xs = jax.tree.map(lambda x: x.astype(float), (*galite(params), XS))
+        assert error(by_sequence(stack, dense(encoder, xs), FIRST), outputs["2"]) <= TOLERANCE / 10
+
+
+@pytest.mark.parametrize("memory_len", [5, 40])
+@pytest.mark.parametrize("way", [by_step, by_sequence])
+def test_gtrxl(memory_len, way):
+    """The public code acts with this context, and learns with a longer one."""
+    params, outputs = load("gtrxl")
+    encoder, stack = gtrxl(params, memory_len)
+    assert error(way(stack, embedded(encoder), FIRST), outputs[str(memory_len)]) <= TOLERANCE
 
 
 @pytest.mark.parametrize(("name", "build"), [("lstm", lstm), ("gru", gru)])
