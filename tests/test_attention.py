@@ -8,11 +8,13 @@ import pytest
 from mutants.attention import BROKEN, BROKEN_ATTEND
 
 from romanesco.agent import ENCODERS
-from romanesco.agent.encoders.attention import Attention
+from romanesco.agent.agent import blank
+from romanesco.agent.encoders.attention import Attention, Entities, Patches
+from romanesco.agent.encoders.cross import Cross, CrossTokens
 from romanesco.core.attention import Block, MultiHead, Pool, attend
 from romanesco.core.errors import BadInput
 from romanesco.core.spaces import Box, Discrete
-from romanesco.core.tokens import FeatureTokens, FrameTokens, sinusoids
+from romanesco.core.tokens import FeatureTokens, FrameTokens, PatchTokens, sinusoids
 from romanesco.lab.options import CONTROLS, GROUPS, Attends
 from romanesco.laws.attention import ATTEND, LAWS
 
@@ -139,6 +141,55 @@ def test_sinusoids_are_their_formula():
     np.testing.assert_allclose(sinusoids(3, 4), want, rtol=1e-6)
 
 
+def test_patches_are_squares_row_by_row():
+    tokens = PatchTokens((4, 6, 2), 5, side=2, key=KEY)
+    image = jax.random.normal(KEY, (4, 6, 2))
+    got = tokens(image).reshape(2, 3, 5)
+    for i in range(2):
+        for j in range(3):
+            patch = np.asarray(image)[2 * i : 2 * i + 2, 2 * j : 2 * j + 2].reshape(-1)
+            want = affine(tokens.layer, patch) + tokens.row[i, 0] + tokens.column[j]
+            np.testing.assert_allclose(got[i, j], want, rtol=1e-5, atol=1e-6)
+
+
+def test_bytes_are_divided_by_255():
+    tokens = PatchTokens((2, 2, 1), 5, key=KEY)
+    grey = jnp.full((2, 2, 1), 51, jnp.uint8)
+    np.testing.assert_allclose(tokens(grey), tokens(jnp.full((2, 2, 1), 0.2)), rtol=1e-6)
+
+
+def test_dead_entities_are_absent():
+    """The same parameters over a world without the dead one."""
+    encoder, obs = Entities.example(KEY)
+    space = {"entities": Box((3, 3)), "alive": Box((3,), bool, False, True), "self": Box((2,))}
+    small = jax.eval_shape(lambda: Entities(space, width=8, heads=2, key=KEY))
+    fewer = jax.tree.unflatten(jax.tree.structure(small), jax.tree.leaves(encoder))
+    there = np.asarray(obs["alive"])
+    rest = {"entities": obs["entities"][there], "alive": obs["alive"][there], "self": obs["self"]}
+    (y, maps), (want, want_maps) = (
+        jax.jit(lambda e, o: e.explain(o))(e, o) for e, o in ((encoder, obs), (fewer, rest))
+    )
+    np.testing.assert_allclose(y, want, rtol=1e-5)
+    np.testing.assert_allclose(maps["pool"][..., [0, 2, 3, 4]], want_maps["pool"], rtol=1e-5)
+
+
+def test_modalities_are_told_apart_by_their_names():
+    """Two of one shape with one content are two tokens each."""
+    tokens = CrossTokens({"a": Box((2,)), "b": Box((2,))}, 5, patch=1, key=KEY)
+    b = eqx.tree_at(lambda t: t.parts["b"], tokens, tokens.parts["a"])
+    got = b({"b": jnp.ones(2), "a": jnp.ones(2)})
+    np.testing.assert_allclose(got[2:] - got[:2], jnp.stack([tokens.names["b"] - tokens.names["a"]] * 2), rtol=1e-5)
+
+
+def test_every_kind_of_modality_has_its_tokens():
+    space = {"x": Box((3,)), "past": Box((2, 4)), "eye": Box((4, 4, 1), np.uint8, 0, 255), "n": Discrete(3),
+             "t": (Box(()), Discrete(2))}  # fmt: skip
+    tokens = CrossTokens(space, 5, patch=2, key=KEY)
+    assert {name: part.count for name, part in tokens.parts.items()} == {"x": 3, "past": 2, "eye": 4, "n": 1, "t": 1}
+    got = tokens(jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), blank(space)))
+    assert got.shape == (tokens.count, 5)
+
+
 # Controls
 
 
@@ -214,6 +265,34 @@ def test_matched_layers_have_as_many_parameters(settings):
 def test_bad_settings_are_named(space, settings, message):
     with pytest.raises(BadInput, match=message):
         Attention(space, key=KEY, **settings)
+
+
+ENTITIES = {"entities": Box((3, 2)), "alive": Box((3,), bool, False, True)}
+
+
+@pytest.mark.parametrize(
+    ("encoder", "space", "settings", "message"),
+    [
+        (Patches, Box((8, 12, 3)), {}, "encoder.patch=8 must divide an image of 8 x 12; allowed: 1, 2, 4"),
+        (Patches, Box((8, 8, 3)), {}, "tokens=1: "),
+        (Patches, VECTOR, {}, r"reads images \[h w c\]"),
+        (Entities, {"entities": Box((3, 2))}, {}, r"reads \{entities \[N E\], alive \[N\], self"),
+        (Entities, ENTITIES | {"goal": VECTOR}, {}, "use encoder=cross for other dicts"),
+        (Entities, ENTITIES | {"alive": Box((2,))}, {}, "encoder=entities reads"),
+        (Entities, {"entities": Box((1, 2)), "alive": Box((1,))}, {}, "tokens=1: "),
+        (Cross, VECTOR, {}, "reads a dict of modalities"),
+        (Cross, ENTITIES, {"queries": 1}, "queries=1: at least 2"),
+        (Cross, {"x": Discrete(3)}, {}, "tokens=1: "),
+    ],
+)
+def test_bad_settings_of_other_encoders_are_named(encoder, space, settings, message):
+    with pytest.raises(BadInput, match=message):
+        encoder(space, key=KEY, **settings)
+
+
+def test_a_width_that_cannot_be_matched_is_named():
+    with pytest.raises(BadInput, match="parameters are to be matched within 2%, the nearest over 64 flattened tokens"):
+        Patches(Box((8, 8, 1)), width=8, heads=2, patch=1, control="mlp_matched", key=KEY)
 
 
 def test_an_observation_of_another_size_is_named():

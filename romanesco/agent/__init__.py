@@ -10,5 +10,8 @@ ENCODERS = Registry(
         "mlp": "romanesco.agent.encoders.vector:Mlp",
         "cnn": "romanesco.agent.encoders.image:Cnn",
         "attention": "romanesco.agent.encoders.attention:Attention",
+        "patches": "romanesco.agent.encoders.attention:Patches",
+        "entities": "romanesco.agent.encoders.attention:Entities",
+        "cross": "romanesco.agent.encoders.cross:Cross",
     },
 )

@@ -68,7 +68,7 @@ class FrameTokens(eqx.Module):
     position: Float[Array, "k D"] | None
     shape: tuple[int, ...] = eqx.field(static=True)
 
-    def __init__(self, shape: tuple[int, int], size: int, *, position: str = "learned", key: Key[Array, ""]):
+    def __init__(self, shape: tuple[int, ...], size: int, *, position: str = "learned", key: Key[Array, ""]):
         k_layer, k_position = jax.random.split(key)
         self.layer, self.shape = lecun(shape[1], size, key=k_layer), shape
         self.position = jax.random.normal(k_position, (shape[0], size)) if position == "learned" else None
@@ -94,11 +94,11 @@ class PatchTokens(eqx.Module):
     side: int = eqx.field(static=True)
     shape: tuple[int, ...] = eqx.field(static=True)
 
-    def __init__(self, shape: tuple[int, int, int], size: int, *, side: int = 1, key: Key[Array, ""]):
+    def __init__(self, shape: tuple[int, ...], size: int, *, side: int = 1, key: Key[Array, ""]):
         h, w, c = shape
         if side < 1 or h % side or w % side:
             sides = [str(p) for p in range(1, min(h, w) + 1) if h % p == w % p == 0]
-            raise BadInput(f"patch={side} must divide an image of {h} x {w}; allowed: {', '.join(sides)}")
+            raise BadInput(f"encoder.patch={side} must divide an image of {h} x {w}; allowed: {', '.join(sides)}")
         k_layer, k_row, k_column = jax.random.split(key, 3)
         self.layer = lecun(side * side * c, size, key=k_layer)
         self.row = jax.random.normal(k_row, (h // side, 1, size)) / 2**0.5
@@ -125,18 +125,24 @@ class EntityTokens(eqx.Module):
     entity: eqx.nn.Linear
     own: eqx.nn.Linear | None
     kind: Float[Array, "kinds D"]
+    shape: tuple[int, ...] = eqx.field(static=True)
 
-    def __init__(self, features: int, size: int, *, own: int = 0, key: Key[Array, ""]):
+    def __init__(self, shape: tuple[int, ...], size: int, *, own: int = 0, key: Key[Array, ""]):
         k_entity, k_own, k_kind = jax.random.split(key, 3)
-        self.entity = lecun(features, size, key=k_entity)
+        self.entity, self.shape = lecun(shape[1], size, key=k_entity), shape
         self.own = lecun(own, size, key=k_own) if own else None
         self.kind = jax.random.normal(k_kind, (2 if own else 1, size))
 
-    def __call__(self, entities: Float[Array, "N E"], own: Float[Array, "S"] | None = None) -> Float[Array, "M D"]:
-        tokens = dense(self.entity, entities) + self.kind[0]
+    @property
+    def count(self) -> int:
+        return self.shape[0] + (self.own is not None)
+
+    def __call__(self, entities: Shaped[Array, "N E"], own: Shaped[Array, "S"] | None = None) -> Float[Array, "M D"]:
+        expect(entities, self.shape)
+        tokens = dense(self.entity, numbers(entities)) + self.kind[0]
         if self.own is None or own is None:
             return tokens
-        return jnp.concatenate([tokens, (dense(self.own, own) + self.kind[1])[None]])
+        return jnp.concatenate([tokens, (dense(self.own, numbers(own)) + self.kind[1])[None]])
 
 
 def expect(x: Shaped[Array, "..."], shape: tuple[int, ...]) -> None:
@@ -149,8 +155,8 @@ def _check_groups(groups: tuple[tuple[int, ...], ...], features: int) -> None:
     shown = "[" + ",".join("[" + ",".join(map(str, group)) + "]" for group in groups) + "]"
     members = [i for group in groups for i in group]
     if wrong := [i for i in members if not 0 <= i < features]:
-        raise BadInput(f"tokens={shown}: no feature {wrong[0]}; the observation has 0..{features - 1}")
+        raise BadInput(f"encoder.tokens={shown}: no feature {wrong[0]}; the observation has 0..{features - 1}")
     if not all(groups) or any(len(set(group)) < len(group) for group in groups):
-        raise BadInput(f"tokens={shown}: a token is a list of one or more different features, such as [0,2]")
+        raise BadInput(f"encoder.tokens={shown}: a token is a list of one or more different features, such as [0,2]")
     if left := sorted(set(range(features)) - set(members)):
-        raise BadInput(f"tokens={shown} leaves out features {left}; give each a token")
+        raise BadInput(f"encoder.tokens={shown} leaves out features {left}; give each a token")

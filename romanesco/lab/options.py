@@ -219,6 +219,30 @@ class Attention(Attends):
 
 
 @dataclass
+class Patches(Attends):
+    """Attention over the patches of an image, or over the cells of a grid."""
+
+    name: ClassVar[str] = "patches"
+    patch: int = size(8, "pixels of a patch's side, dividing the image's; 1: cells")
+
+
+@dataclass
+class Entities(Attends):
+    """Attention over a set {entities, alive, self}, in any order."""
+
+    name: ClassVar[str] = "entities"
+
+
+@dataclass
+class Cross(Attends):
+    """Learned queries that read a dict of modalities."""
+
+    name: ClassVar[str] = "cross"
+    queries: int = key(8, "learned queries", least=2)
+    patch: int = size(8, "pixels of a patch's side in images")
+
+
+@dataclass
 class Algorithm(Option):
     """How a rollout changes the agent."""
 
@@ -279,7 +303,7 @@ GROUPS: dict[str, dict[str, type[Option]]] = {
     "memory": _by_name(
         NoMemory, Lstm, Gru, Agalite, Galite, Gtrxl, Window, Mingru, Lru, Mlstm, GatedDeltanet, Rtu, Ffm
     ),
-    "encoder": _by_name(Identity, Linear, Mlp, Cnn, Attention),
+    "encoder": _by_name(Identity, Linear, Mlp, Cnn, Attention, Patches, Entities, Cross),
     "algorithm": _by_name(Ppo, A2c),
 }
 GIVEN: dict[str, type[Option]] = {"env": GivenEnvironment, "memory": GivenMemory, "encoder": GivenEncoder}

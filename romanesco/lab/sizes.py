@@ -7,7 +7,7 @@ from fractions import Fraction
 from romanesco.core.errors import BadInput
 from romanesco.lab.config import NEVER, PARTS, Config
 from romanesco.lab.fields import PERCENT, show
-from romanesco.lab.options import Agalite, Encoder, Gtrxl, NoMemory, Window
+from romanesco.lab.options import Agalite, Attends, Encoder, Gtrxl, NoMemory, Window
 from romanesco.lab.worlds import Environment, HostEnvironment, MountainCar, TMaze
 
 MOST_UPDATES = 2**31 - 1  # updates are numbered in 32 bits
@@ -173,6 +173,11 @@ def _heads(config: Config) -> None:
         raise BadInput(
             f"memory.heads={memory.heads} does not divide the width {size} of encoder={config.encoder.name}; heads "
             f"allowed: {listed(divisors(size))}; or give memory.head_size"
+        )
+    if isinstance(config.encoder, Attends) and config.encoder.width % config.encoder.heads:
+        raise BadInput(
+            f"encoder.heads={config.encoder.heads} does not divide encoder.width={config.encoder.width}; heads "
+            f"allowed: {listed(divisors(config.encoder.width))}"
         )
     if getattr(config.encoder, "hidden", None) == []:
         raise BadInput("encoder.hidden=[] has no layer; give widths such as [64,64], or encoder=identity")

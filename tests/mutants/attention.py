@@ -4,7 +4,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from romanesco.agent.encoders.attention import Attention
+from romanesco.agent.encoders.attention import Attention, Entities
 from romanesco.core.attention import attend
 from romanesco.core.spaces import Box
 
@@ -136,7 +136,54 @@ def control(name):
     return example
 
 
+class Crowd(eqx.Module):
+    """Entities, until a subclass overrides `see`."""
+
+    inner: Entities
+
+    @classmethod
+    def example(cls, key):
+        encoder, obs = Entities.example(key)
+        return cls(encoder), obs
+
+    def __call__(self, obs):
+        return self.explain(obs)[0]
+
+    def explain(self, obs):
+        return self.inner.reader(*self.see(obs))
+
+    def see(self, obs):
+        alive = jnp.append(obs["alive"], True)
+        return self.inner.tokens(jnp.where(obs["alive"][:, None], obs["entities"], 0), obs["self"]), alive
+
+
+class Numbered(Crowd):
+    """Tells entities by their place."""
+
+    def see(self, obs):
+        tokens, alive = super().see(obs)
+        return tokens + jnp.sin(jnp.arange(tokens.size)).reshape(tokens.shape), alive
+
+
+class Credulous(Crowd):
+    """Takes the dead for living."""
+
+    def see(self, obs):
+        tokens, alive = super().see(obs)
+        return tokens, jnp.ones_like(alive)
+
+
+class Unclean(Crowd):
+    """Makes tokens of what the dead hold: their weights are 0, their gradients are not."""
+
+    def see(self, obs):
+        return self.inner.tokens(obs["entities"], obs["self"]), super().see(obs)[1]
+
+
 BROKEN = [
+    (Numbered.example, "A4"),
+    (Credulous.example, "A2"),
+    (Unclean.example, "A5"),
     (Otherwise.example, "A1"),
     (control("mlp_matched"), "A1"),
     (Sloppy.example, "A2"),

@@ -1,6 +1,7 @@
 """What makes one vector of a set of tokens: attention, or a control in its place. N tokens, H heads, L layers."""
 
 from collections.abc import Callable
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -34,6 +35,16 @@ def check(count: int, width: int, heads: int, layers: int, pool: str, control: s
             raise BadInput(f"encoder.{name}={value}{nearest(value, options)} allowed: {', '.join(options)}")
 
 
+def scores(control: str) -> str:
+    return control if control in ("uniform", "frozen_qk") else "learned"
+
+
+def block(width: int, heads: int, ratio: int, control: str, *, cross: bool = False, key: Key[Array, ""]) -> Block:
+    """A block under a control."""
+    residual = control != "no_residual"
+    return Block(width, heads, ratio=ratio, cross=cross, scores=scores(control), residual=residual, key=key)
+
+
 class Reader(eqx.Module):
     """Self-attention blocks, then one vector: `attention` pooling (a learned query per head), the `mean` of the live
     tokens, or a learned `summary` token that went through the blocks with the others. No live token: 0, or what the
@@ -57,10 +68,8 @@ class Reader(eqx.Module):
         key: Key[Array, ""],
     ):
         k_pool, k_summary, *keys = jax.random.split(key, layers + 2)
-        scores = control if control in ("uniform", "frozen_qk") else "learned"
-        block = lambda k: Block(width, heads, ratio=mlp_ratio, scores=scores, residual=control != "no_residual", key=k)
-        self.blocks = tuple(map(block, keys))
-        self.pool = Pool(width, heads, scores=scores, key=k_pool) if pool == "attention" else None
+        self.blocks = tuple(block(width, heads, mlp_ratio, control, key=k) for k in keys)
+        self.pool = Pool(width, heads, scores=scores(control), key=k_pool) if pool == "attention" else None
         self.norm = None if pool == "attention" else Norm(width)
         self.summary = jax.random.normal(k_summary, (width,)) if pool == "summary" else None
 
@@ -75,8 +84,8 @@ class Reader(eqx.Module):
             alive = None if alive is None else jnp.append(alive, True)
         allow = None if alive is None else alive[:, None] & alive
         seen = []
-        for block in self.blocks:
-            tokens, weights = block(tokens, allow)
+        for layer in self.blocks:
+            tokens, weights = layer(tokens, allow)
             seen.append(weights)
         maps = {"self": jnp.stack(seen)}
         if self.pool is not None:
@@ -89,6 +98,38 @@ class Reader(eqx.Module):
         if alive is None:
             return tokens.mean(0), maps
         return jnp.where(alive[:, None], tokens, 0.0).sum(0) / jnp.maximum(alive.sum(), 1), maps
+
+
+class CrossReader(eqx.Module):
+    """Learned queries read all tokens, and a Reader makes one vector of what they found (after Perceiver; Jaegle et
+    al., 2021).
+    """
+
+    queries: Float[Array, "Nq D"]
+    look: Block
+    reader: Reader
+
+    def __init__(
+        self,
+        width: int,
+        *,
+        queries: int,
+        heads: int,
+        mlp_ratio: int,
+        control: str = "none",
+        key: Key[Array, ""],
+        **more,
+    ):
+        k_queries, k_look, k_reader = jax.random.split(key, 3)
+        self.queries = jax.random.normal(k_queries, (queries, width))
+        self.look = block(width, heads, mlp_ratio, control, cross=True, key=k_look)
+        self.reader = Reader(width, heads=heads, mlp_ratio=mlp_ratio, control=control, key=k_reader, **more)
+
+    def __call__(self, tokens: Float[Array, "N D"]) -> tuple[Float[Array, "D"], Weights]:
+        """-> the vector, weights by name: `read` those of the queries, the others those among them."""
+        found, weights = self.look(self.queries, source=tokens)
+        y, maps = self.reader(found)
+        return y, {"read": weights[None], **maps}
 
 
 class Matched(eqx.Module):
@@ -107,7 +148,7 @@ def _size(tree) -> int:
     return sum(x.size for x in jax.tree.leaves(tree))
 
 
-def matched(build: Callable, tokens: eqx.Module, count: int, width: int, *, key: Key[Array, ""]) -> Matched:
+def matched(build: Callable, tokens: Any, count: int, width: int, *, key: Key[Array, ""]) -> Matched:
     """In place of what `build(key)` makes of `count` tokens: parameters, those of `tokens` included, match within 2 %.
 
     Raises `BadInput` with the nearest number if no hidden width does.
@@ -126,10 +167,10 @@ def matched(build: Callable, tokens: eqx.Module, count: int, width: int, *, key:
 
 
 def reader(
-    tokens: eqx.Module, count: int, *, width: int, control: str, key: Key[Array, ""], **settings
-) -> Reader | Matched:
-    """What reads these tokens: a Reader, or the control of its size."""
+    tokens: Any, count: int, *, width: int, control: str, key: Key[Array, ""], make: Callable = Reader, **settings
+) -> Any:
+    """What reads these tokens: `make(width, control=, key=, **settings)`, or the control of its size."""
     check(count, width, settings["heads"], settings["layers"], settings["pool"], control)
     if control == "mlp_matched":
-        return matched(lambda key: Reader(width, key=key, **settings), tokens, count, width, key=key)
-    return Reader(width, control=control, key=key, **settings)
+        return matched(lambda key: make(width, key=key, **settings), tokens, count, width, key=key)
+    return make(width, control=control, key=key, **settings)
