@@ -1,11 +1,14 @@
 """What a memory costs: counts that are known, and a rank that is what it says."""
 
+import jax
 import numpy as np
 import pytest
 
 from romanesco.core.errors import BadInput
 from romanesco.lab.compose import resolve
 from romanesco.lab.costs import cost, costs, effective_rank, models
+from romanesco.memory import AGaLiTe
+from romanesco.memory.slots import read
 
 SMALL = ["memory.layers=1", "memory.heads=2", "memory.head_size=4", "encoder.width=8", "seeds=1"]
 
@@ -22,6 +25,23 @@ def test_the_published_basis_is_flagged():
     assert (ours.channels, ours.flag) == ("5/5", "")
     assert published.parameters == ours.parameters and published.state < ours.state
     assert published.effective_rank == pytest.approx(1.0) and 1 < ours.effective_rank <= ours.full_rank == 4
+
+
+@pytest.mark.parametrize(("memory", "most"), [("galite", 4), ("mlstm", 4), ("gated_deltanet", 4)])
+def test_matrix_states_have_a_rank(memory, most):
+    found = of(f"tmaze/{memory}", *SMALL)
+    assert 1 < found.effective_rank <= found.full_rank == most and found.channels == ""
+
+
+def test_slots_stand_for_the_matrix_that_they_are_read_as():
+    """sum_i w_i v_i (k_i . q) is the matrix times the query."""
+    cell, xs = AGaLiTe.example(jax.random.key(0), 9)
+    (state, phase), _ = cell.sequence(cell.init_carry(), xs, np.zeros(9, bool))
+    q, low_q = np.random.default_rng(0).random((2, 4)), np.random.default_rng(1).random((2, 2))
+    query = (low_q[:, :, None] * q[:, None]).reshape(2, -1)
+    divisor = np.einsum("hced,hd,he->h", state.keys, q, low_q)
+    wanted = np.einsum("hdf,hf->hd", cell.matrices((state, phase)), query) / divisor[:, None]
+    np.testing.assert_allclose(read(cell.form, state, q, low_q), wanted, rtol=1e-3)
 
 
 def test_a_gru_is_counted():

@@ -104,6 +104,10 @@ class GaLiTe(eqx.Module):
         shape, dtype = (self.eta, self.head_size), widen(self.enter.weight).dtype
         return Matrix(jnp.zeros((self.heads, self.head_size, *shape), dtype), jnp.zeros((self.heads, *shape), dtype))
 
+    def matrices(self, carry: Matrix) -> Float[Array, "H I F"]:
+        """The matrices of values and keys."""
+        return carry.pairs.reshape(*carry.pairs.shape[:2], -1)
+
     def _enter(self, x: Float[Array, "*n D"]) -> Inputs:
         wide, low = widen(dense(self.enter, x)), widen(dense(self.factor, x))
         wide = wide.reshape(*x.shape[:-1], self.heads, 5, self.head_size)

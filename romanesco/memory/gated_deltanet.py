@@ -69,6 +69,10 @@ class GatedDeltaNet(eqx.Module):
     def init_carry(self) -> Float[Array, "H d d"]:
         return jnp.zeros((self.heads, self.head_size, self.head_size), widen(self.enter.weight).dtype)
 
+    def matrices(self, carry: Float[Array, "H d d"]) -> Float[Array, "H d d"]:
+        """The matrices of values and keys."""
+        return carry
+
     def _enter(self, x: Float[Array, "*n D"]) -> tuple[Inputs, Float[Array, "*n H d"]]:
         parts = widen(dense(self.enter, x)).reshape(*x.shape[:-1], 4, self.heads, self.head_size)
         q, k, v, g = jnp.moveaxis(parts, -3, 0)

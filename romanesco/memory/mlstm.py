@@ -73,6 +73,10 @@ class MLSTM(eqx.Module):
         shape, dtype = (self.heads, self.head_size), widen(self.enter.weight).dtype
         return Memo(jnp.zeros((*shape, self.head_size), dtype), jnp.zeros(shape, dtype), jnp.zeros(self.heads, dtype))
 
+    def matrices(self, carry: Memo) -> Float[Array, "H d d"]:
+        """The matrices of values and keys, up to their scales."""
+        return carry.pairs
+
     def _enter(self, x: Float[Array, "*n D"]) -> tuple[Inputs, Float[Array, "*n H d"]]:
         parts = widen(dense(self.enter, x)).reshape(*x.shape[:-1], 4, self.heads, self.head_size)
         q, k, v, o = jnp.moveaxis(parts, -3, 0)
