@@ -2,6 +2,7 @@
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from test_memory_cells import FEATURES, FIRST, SIZE, affine, both_ways, by_sequence, inputs, require_both, sigmoid
