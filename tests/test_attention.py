@@ -184,9 +184,9 @@ def test_modalities_are_told_apart_by_their_names():
 def test_every_kind_of_modality_has_its_tokens():
     space = {"x": Box((3,)), "past": Box((2, 4)), "eye": Box((4, 4, 1), np.uint8, 0, 255), "n": Discrete(3),
              "t": (Box(()), Discrete(2))}  # fmt: skip
-    tokens = CrossTokens(space, 5, patch=2, key=KEY)
+    tokens = jax.eval_shape(lambda: CrossTokens(space, 5, patch=2, key=KEY))
     assert {name: part.count for name, part in tokens.parts.items()} == {"x": 3, "past": 2, "eye": 4, "n": 1, "t": 1}
-    got = tokens(jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), blank(space)))
+    got = jax.eval_shape(lambda tokens, obs: tokens(obs), tokens, blank(space))
     assert got.shape == (tokens.count, 5)
 
 

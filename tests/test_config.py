@@ -138,6 +138,7 @@ def test_unknown_presets_get_the_nearest(name, words):
         (("env.start_distance=20",), "quickstart", ("corridor_length=20",)),
         (("total_steps=7", "updates=7"), MLP, ("updates=1", "one of the two")),
         (("env.init_low=0",), "mountaincar/mlp", ("init_high=-0.4",)),
+        (("encoder.heads=5",), "cartpole/attention", ("encoder.width=64", "1, 2, 4, 8, 16, 32, 64")),
         (("encoder=mlp", "encoder.hidden=[]"), MLP, ("encoder=identity",)),
     ],
 )

@@ -3,6 +3,7 @@
 import pytest
 from configs import GRU, MLP, one, refused, written
 
+from romanesco.core.errors import BadInput
 from romanesco.lab.compose import resolve
 
 
@@ -53,6 +54,14 @@ def test_presets_are_swept_too():
 def test_lists_are_values_and_lists_of_lists_sweeps():
     assert one("agent.actor_hidden=[8,9]").agent.actor_hidden == [8, 9]
     assert [c.agent.actor_hidden for c in resolve(MLP, ["agent.actor_hidden=[8],[]"])] == [[8], []]
+    groups = [c.encoder.tokens for c in resolve("cartpole/attention", ["encoder.tokens=[[0,2],[1,3]],[]"])]
+    assert groups == [[[0, 2], [1, 3]], []]
+
+
+@pytest.mark.parametrize("said", ["[0,2]", "[[0,-1]]", "[[[0]]]", "0"])
+def test_lists_of_lists_say_what_they_are(said):
+    with pytest.raises(BadInput, match=r"a list such as \[\[0,2\],\[1\]\], each an integer of at least 0"):
+        resolve("cartpole/attention", [f"encoder.tokens={said}"])
 
 
 @pytest.mark.parametrize("said", ["seed=interval(0,1)", "seed=glob(*)", "seed=range(3,1)", "seed=range(0,1e9)"])
