@@ -57,12 +57,14 @@ def ours(kind: str) -> dict[str, float]:
 
 
 def peer(kind: str) -> dict[str, float]:
-    """Stable-Baselines3 with the same settings."""
+    """Stable-Baselines3 with the same settings, on one thread: waiting threads would count as CPU-seconds."""
+    import torch
     from sb3_contrib import RecurrentPPO
     from stable_baselines3 import PPO
     from stable_baselines3.common.env_util import make_vec_env
     from stable_baselines3.common.evaluation import evaluate_policy
 
+    torch.set_num_threads(1)
     linear = lambda top: lambda left: left * top
     told = dict(n_steps=32, batch_size=256, n_epochs=20, gamma=0.98, gae_lambda=0.8, ent_coef=0.0,
                 learning_rate=linear(1e-3), clip_range=linear(0.2), device="cpu", seed=0)  # fmt: skip
