@@ -7,10 +7,13 @@ import pytest
 from romanesco.cli import run
 from romanesco.core.errors import BadInput
 from romanesco.lab.ablate import CONTROLS, FULL, arms
+from romanesco.lab.options import CONTROLS as CHOICES
+
+ENCODER = {"uniform", "frozen_qk", "mlp_matched", "no_residual"}
 
 
 def test_controls_change_one_thing():
-    made = arms("tmaze/agalite", [name for name in CONTROLS], ["seeds=3"])
+    made = arms("tmaze/agalite", [name for name in CONTROLS if name not in ENCODER], ["seeds=3"])
     full = made[FULL].to_dict()
     changed = {name: {k: v for k, v in c.to_dict()["memory"].items() if full["memory"].get(k) != v}
                for name, c in made.items() if c.memory.name == "agalite"}  # fmt: skip
@@ -27,12 +30,23 @@ def test_controls_change_one_thing():
         }
 
 
+def test_encoders_offer_controls_of_their_own():
+    made = arms("cartpole/attention", sorted(ENCODER))
+    assert {name: config.encoder.control for name, config in made.items()} == {
+        FULL: "none", **{name: name for name in ENCODER}
+    }  # fmt: skip
+    assert set(CHOICES) - {"none"} == ENCODER
+
+
 @pytest.mark.parametrize(
     ("controls", "said"),
     [
         (["exakt"], "control `exakt`; did you mean `exact`"),
         (["eta1", "eta1"], "named twice"),
-        (["eta1"], r"control `eta1` needs a memory whose eta is not 1 already; this run has memory=gru; .*no_memory"),
+        (
+            ["eta1"],
+            r"control `eta1` needs a memory whose eta is not 1 already; this run has memory=gru .*fit: no_memory",
+        ),
     ],
 )
 def test_a_control_that_does_not_fit_is_named(controls, said):

@@ -39,6 +39,12 @@ def _of(name: str, keys: Sequence[str]) -> Callable[[Config], list[str]]:
     return overrides
 
 
+def _encoder(name: str, help: str) -> Control:
+    """A control that the encoder itself offers."""
+    fits = lambda config: getattr(config.encoder, "control", name) == "none"
+    return Control(help, lambda _: [f"encoder.control={name}"], fits, "an encoder that attends")
+
+
 SHARED = ("layers", "heads", "head_size", "eta", "feature_map", "gate", "ffn")
 _is = lambda *names: lambda config: config.memory.name in names
 
@@ -47,6 +53,10 @@ CONTROLS: dict[str, Control] = {
                          lambda config: config.memory.name != "none", "a memory"),
     "exact": Control("galite: the matrix state that agalite approximates", _of("galite", SHARED),
                      _is("agalite"), "memory=agalite"),
+    "uniform": _encoder("uniform", "every token has the same weight; no queries and keys"),
+    "frozen_qk": _encoder("frozen_qk", "queries and keys are random and stay so"),
+    "mlp_matched": _encoder("mlp_matched", "dense layers with as many parameters, within 2 %"),
+    "no_residual": _encoder("no_residual", "blocks without what goes around them"),
     "value_only": _memory("channels", 1, "one channel: keys and queries cancel"),
     "reference_basis": _memory("basis", "reference", "the published functions of time"),
     "eta1": _memory("eta", 1, "no expansion of keys and queries"),
@@ -71,8 +81,8 @@ def arms(preset: str, controls: Sequence[str], overrides: Sequence[str] = ()) ->
         if not control.fits(full):
             fitting = [other for other, known in CONTROLS.items() if known.fits(full)]
             raise BadInput(
-                f"control `{name}` needs {control.needs}; this run has memory={full.memory.name}; "
-                f"controls that fit: {', '.join(fitting)}"
+                f"control `{name}` needs {control.needs}; this run has memory={full.memory.name} and "
+                f"encoder={full.encoder.name}; controls that fit: {', '.join(fitting)}"
             )
         (made[name],) = resolve(preset, [*overrides, *control.overrides(full)])
     return made
