@@ -39,16 +39,16 @@ def elapsed(log_decay: Float[Array, "Q *s"], first: Bool[Array, "Q"]) -> Float[A
     """Log-decays summed since the chunk began or the episode did, whose first step does not decay.
 
     Differences of sums over all of the chunk would do within an episode, but their gradients would cancel over an
-    earlier one only up to rounding. In log2 Q sums of what lies 1, 2, 4 .. steps back.
+    earlier one only up to rounding. A loop, not unrolled: what is inlined is computed again for every pair that reads
+    it, which costs several times the rest.
     """
-    episode, reach = jnp.cumsum(first), 1
-    wide = (-1, *(1,) * (log_decay.ndim - 1))
-    total = jnp.where(first.reshape(wide), 0.0, log_decay)
-    while reach < len(first):
-        joined = (jnp.arange(len(first)) >= reach) & (episode == jnp.roll(episode, reach))
-        total = total + jnp.where(joined.reshape(wide), jnp.roll(total, reach, 0), 0.0)
-        reach *= 2
-    return total
+
+    def one(total, x):
+        log_decay, new = x
+        total = jnp.where(new, 0.0, total + log_decay)
+        return total, total
+
+    return jax.lax.scan(one, jnp.zeros_like(log_decay[0]), (log_decay, first))[1]
 
 
 def faded(log_now: Float[Array, "*n"], log_then: Float[Array, "*n"], visible: Bool[Array, "*n"]) -> Float[Array, "*n"]:

@@ -40,7 +40,7 @@ class MLSTM(eqx.Module):
     m' = max(lf + m, i); C' = e^(lf + m - m') C + e^(i - m') v k^T, n alike with k; the read-out is
     sig(o) C q / max(|n . q|, e^-m), where lf = log sig(f) and k is divided by sqrt d. At `first` the old term is
     selected away and m' = i. No output depends on m, which keeps e^i within range. At birth the bias of f is 3..6
-    over the heads, and i and f do not depend on the input.
+    over the heads.
     """
 
     enter: eqx.nn.Linear  # -> q, k, v, o, each per head [d]
