@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Annotated
@@ -107,7 +108,7 @@ def _costs(name: str | None, words: list[str], as_json: bool) -> None:
         say(f"measured {one.name} ({n} of {len(models)})", error=True)
         found.append(one)
     if as_json:
-        say(json.dumps([costs.as_data(one) for one in found], indent=1))
+        say(json.dumps([dataclasses.asdict(one) for one in found], indent=1))
     else:
         table([costs.cells(one) for one in found], list(costs.COLUMNS))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import equinox as eqx
@@ -175,7 +175,3 @@ def cells(found: Cost) -> list[str]:
     counts = f"{found.parameters:,}", f"{found.state:,}"
     return [found.name, *counts, flops, f"{found.acting_ms:.2f}", f"{found.learning_ms:.0f}", found.channels, rank,
             found.flag]  # fmt: skip
-
-
-def as_data(found: Cost) -> dict[str, Any]:
-    return asdict(found)
