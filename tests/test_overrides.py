@@ -80,7 +80,8 @@ def test_other_sweeps_are_refused(said):
         (["task.corridor_len=9"], "env.corridor_length=9"),
         (["task.env_name=tmaze"], "env=tmaze"),
         (["+cartpole=gru"], "romanesco train cartpole/gru"),
-        (["+tmaze=agalite"], "romanesco train env=tmaze memory=agalite"),
+        (["+tmaze=agalite"], "romanesco train tmaze/agalite"),
+        (["+tmaze_walk=agalite"], "romanesco train env=tmaze_walk memory=agalite"),
         (["+seeds=3"], "write seeds=3"),
     ],
 )
