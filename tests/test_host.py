@@ -3,12 +3,16 @@
 import functools
 import os
 import signal
+import subprocess
+import sys
 import warnings
 
+import cloudpickle
 import gymnasium
 import jax
 import numpy as np
 import pytest
+from gymnasium.vector import SyncVectorEnv
 from worlds_on_host import SCRIPT, Broken, Old, Scripted, Trees
 
 from romanesco.core.errors import BadInput, HostFault
@@ -173,6 +177,16 @@ def test_workers_do_not_hear_what_asks_a_run_to_end():
     env.reset(keys(2))
     env.step(keys(2), np.zeros(2, np.int32))
     env.close()
+
+
+def test_workers_import_no_jax(monkeypatch, tmp_path):
+    seen = []
+    monkeypatch.setattr("romanesco.envs.gym.AsyncVectorEnv", lambda made, **_: seen.extend(made) or SyncVectorEnv(made))
+    gym("CartPole-v1", vectorization="async", num_envs=1).streams(1).close()
+    (tmp_path / "maker").write_bytes(cloudpickle.dumps(seen[0]))  # as a worker receives it
+    code = "import pickle, sys; pickle.load(open('maker', 'rb'))().reset(); print('jax' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert done.stdout == "False\n", done.stderr
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ import functools
 import inspect
 import signal
 import sys
-import warnings
 from collections.abc import Callable, Iterator
 from multiprocessing import resource_tracker
 from typing import Any
@@ -20,7 +19,7 @@ from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv, VectorEnv
 from romanesco.core.errors import BadInput, HostFault, nearest
 from romanesco.envs.host import Host
 from romanesco.envs.table import FEATURES, VELOCITIES
-from romanesco.envs.tidy import Tidy
+from romanesco.envs.tidy import Tidy, registered
 from romanesco.envs.world import World
 
 EXTRAS = {"Box2D": "box2d", "box2d": "box2d", "ale_py": "atari", "mujoco": "memory-maze", "pygame": "render"}
@@ -47,7 +46,7 @@ def gym(
     native = spec.vector_entry_point is not None
     if vectorization == "native" and not native:
         raise BadInput(f"env.vectorization=native: {id} has no vector environment of its own; use auto or sync")
-    make = functools.partial(_make, id, **options)
+    make = functools.partial(registered, id, **options)
     if vectorization == "native" or (vectorization == "auto" and native):
         streams = lambda n: Host(_native(id, n, options), timeout=timeout)
     else:
@@ -93,12 +92,6 @@ def specification(id: str) -> Any:
         close = nearest(name, list(gymnasium.registry))
         raise BadInput(f"Gymnasium knows no environment `{name}`{close or ';'} `module:Name-v0` imports a module first")
     return gymnasium.registry[name]
-
-
-def _make(id: Any, **options: Any) -> Any:
-    with warnings.catch_warnings():  # Box2D's import crashes the process where this one is an error
-        warnings.filterwarnings("ignore", "builtin type .* has no __module__", DeprecationWarning)
-        return gymnasium.make(id, disable_env_checker=True, **options)
 
 
 def _native(id: str, n: int, options: dict[str, Any]) -> VectorEnv:
@@ -167,7 +160,7 @@ def _maker(env: Any) -> tuple[Callable[[], Any], Any]:
         return env, None
     spec = getattr(env, "spec", None)
     if spec is not None:
-        return functools.partial(_make, spec), spec
+        return functools.partial(registered, spec), spec
     try:
         pristine = copy.deepcopy(env)
     except Exception as error:
@@ -188,4 +181,4 @@ def _of_vector(env: VectorEnv, timeout: float) -> Callable[[int], Host]:
         )
     of_the_vector = ("num_envs", "vectorization_mode", "vector_kwargs", "wrappers")
     kwargs = {k: v for k, v in spec.kwargs.items() if k not in of_the_vector}
-    return lambda n: _streams(functools.partial(_make, spec.id, **kwargs), "sync", timeout, None, n)
+    return lambda n: _streams(functools.partial(registered, spec.id, **kwargs), "sync", timeout, None, n)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import os
 import traceback
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -56,6 +57,13 @@ def batched(space: spaces.Space, rows: Any) -> Any:
         case spaces.Box():
             return np.array(rows, np.uint8 if space.dtype == np.uint8 else np.float32)
     return np.array(rows, np.int32)
+
+
+def registered(id: Any, **options: Any) -> Any:
+    """A Gymnasium environment by its id or specification; here, so that a worker that makes one imports no JAX."""
+    with warnings.catch_warnings():  # Box2D's import crashes the process where this one is an error
+        warnings.filterwarnings("ignore", "builtin type .* has no __module__", DeprecationWarning)
+        return gymnasium.make(id, disable_env_checker=True, **options)
 
 
 class Tidy(gymnasium.Env):
