@@ -5,24 +5,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from test_tmaze import play
 
 from romanesco.core.errors import BadInput
 from romanesco.envs import ENVS
 
 UP, DOWN, FORWARD = range(3)
-
-
-@jax.jit
-def play(env, key, actions):
-    """One stream under the given actions -> steps [T+1], metrics [T]."""
-
-    def tick(state, x):
-        state, ts = env.step(x[0], state, x[1])
-        return state, (ts, env.metrics(state))
-
-    state, begun = env.reset(key)
-    _, (steps, metrics) = jax.lax.scan(tick, state, (jax.random.split(key, len(actions)), actions))
-    return jax.tree.map(lambda x, xs: jnp.concatenate([x[None], xs]), begun, steps), metrics
 
 
 def cue_of(obs):

@@ -50,7 +50,7 @@ def ablate(
     from romanesco.study.tables import arm_rows, pair_rows
 
     runs = {arm: Run(path) for arm, path in paths.items()}
-    told = compare([of_run(run, arm) for arm, run in runs.items()], allow_mismatch=True, against=FULL)
+    told = compare([of_run(run, arm) for arm, run in runs.items()], against=FULL)
     sizes = {arm: json.loads((path / "model.json").read_text(encoding="utf-8")) for arm, path in paths.items()}
     if as_json:
         say(json.dumps({**told.as_json(), "models": sizes, "runs": {a: str(p) for a, p in paths.items()}}, indent=1))

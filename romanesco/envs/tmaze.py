@@ -219,6 +219,7 @@ _WALL, _FLOOR, _CUE, _RIGHT, _WRONG, _WALKER = np.array(
 
 
 def picture(s: Walk, junction: Int[Array, ""], shown: Bool[Array, ""]) -> UInt8[Array, "48 240 3"]:
+    """The corridor around a walker as three rows of 15 tiles; `shown`: with the cue beside them."""
     left = jnp.clip(s.cell - _VIEW // 2, 0, jnp.maximum(junction + 1 - _VIEW, 0))
     cell, row = left + jnp.arange(_VIEW), jnp.arange(3)[:, None]  # rows: up, corridor, down
     here, cue_row, turn_row = cell == s.cell, 2 * s.cue, 2 * s.turn

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from romanesco.core.errors import BadInput, nearest
 from romanesco.lab.compose import resolve
 from romanesco.lab.config import Config
+from romanesco.lab.fields import show
 
 FULL = "full"  # the arm that all controls are compared with
 
@@ -28,15 +29,10 @@ def _memory(key: str, value: object, help: str) -> Control:
     return Control(help, lambda config: [f"memory.{key}={value}"], fits, f"a memory whose {key} is not {value} already")
 
 
-def _of(name: str, keys: Sequence[str]) -> Callable[[Config], list[str]]:
-    """Another memory with the settings that it shares with this one."""
-
-    def overrides(config: Config) -> list[str]:
-        shared = [key for key in keys if hasattr(config.memory, key)]
-        values = {key: getattr(config.memory, key) for key in shared}
-        return [f"memory={name}", *(f"memory.{k}={'null' if v is None else v}" for k, v in values.items())]
-
-    return overrides
+def _galite(config: Config) -> list[str]:
+    """GaLiTe with the settings that it shares with AGaLiTe."""
+    values = {key: getattr(config.memory, key) for key in SHARED}
+    return ["memory=galite", *(f"memory.{key}={show(value)}" for key, value in values.items())]
 
 
 def _encoder(name: str, help: str) -> Control:
@@ -46,13 +42,12 @@ def _encoder(name: str, help: str) -> Control:
 
 
 SHARED = ("layers", "heads", "head_size", "eta", "feature_map", "gate", "ffn")
-_is = lambda *names: lambda config: config.memory.name in names
 
 CONTROLS: dict[str, Control] = {
     "no_memory": Control("the memory is left out", lambda _: ["memory=none", "memory.layers=0"],
                          lambda config: config.memory.name != "none", "a memory"),
-    "exact": Control("galite: the matrix state that agalite approximates", _of("galite", SHARED),
-                     _is("agalite"), "memory=agalite"),
+    "exact": Control("galite: the matrix state that agalite approximates", _galite,
+                     lambda config: config.memory.name == "agalite", "memory=agalite"),
     "uniform": _encoder("uniform", "every token has the same weight; no queries and keys"),
     "frozen_qk": _encoder("frozen_qk", "queries and keys are random and stay so"),
     "mlp_matched": _encoder("mlp_matched", "dense layers with as many parameters, within 2 %"),

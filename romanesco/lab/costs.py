@@ -69,6 +69,7 @@ def _overridden(name: str, overrides: Sequence[str]) -> tuple[Config, list[str]]
 
 
 def cost(name: str, config: Config) -> Cost:
+    """Builds the encoder and the memory of a configuration, compiles and measures them."""
     env = environment(config.env)
     agent = agent_maker(config, env, Objects())(jax.random.key(0))
     model = (agent.encoder, agent.memory)

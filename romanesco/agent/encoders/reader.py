@@ -36,6 +36,7 @@ def check(count: int, width: int, heads: int, layers: int, pool: str, control: s
 
 
 def scores(control: str) -> str:
+    """What attention weights come from under a control."""
     return control if control in ("uniform", "frozen_qk") else "learned"
 
 
