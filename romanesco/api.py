@@ -13,6 +13,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from romanesco.agent import recovery as recovering
 from romanesco.agent.evaluate import episode, evaluate
 from romanesco.agent.host import STREAMS as HOST_STREAMS
 from romanesco.agent.host import evaluate_host
@@ -204,6 +205,16 @@ def play(found: Loaded, *, episodes: int, greedy: bool) -> dict[int, dict[str, n
                 return {seed: judge(actor) for seed, actor in found.actors.items()}
         run = jax.jit(functools.partial(evaluate, episodes=episodes))
         return {seed: jax.device_get(run(key, found.env, actor, greedy=greedy)) for seed, actor in found.actors.items()}
+
+
+def recovery(path: str | Path, *, episodes: int = 64) -> tuple[float | None, float | None]:
+    """Of a run's greedy policies, all seeds: the share of episodes that recover from one frame of noise in their
+    middle, and the median of the steps that takes. (None, None) in a world on the host. See `agent/recovery.py`."""
+    found = load_agents(find_run(path))
+    with lab.numerics(found.config):
+        if isinstance(found.env, World):
+            return None, None
+        return recovering.summary(jax.random.key(EVALUATION_SEED), found.env, found.actors.values(), episodes=episodes)
 
 
 def film(found: Loaded, path: Path, *, episodes: int, pick: str, greedy: bool) -> dict[str, float]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import functools
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -37,12 +38,16 @@ def ablate(
     words = list(context.args)
     if foreign := [word for word in words if word.startswith("name=") or "=" not in word]:
         raise BadInput(f"ablate: `{foreign[0]}`; give key=value, and --name for the names of the runs")
+    from romanesco.api import hooks
+    from romanesco.lab.once import trained
+
     configs = arms(preset, [control.strip() for control in controls.split(",")], words)
     stamp = name or f"{datetime.datetime.now():%Y%m%d-%H%M%S}"
     paths = {}
     for arm, config in configs.items():
         say(f"{arm} ({len(paths) + 1} of {len(configs)})", error=True)
-        paths[arm] = _trained(dataclasses.replace(config, name=f"{stamp}-{arm}"))
+        named = dataclasses.replace(config, name=f"{stamp}-{arm}")
+        paths[arm] = trained(named, watched=functools.partial(watched, error=True), hooks=hooks(), argv=argv())
 
     from romanesco.study.arms import of_run
     from romanesco.study.compare import compare
@@ -66,24 +71,3 @@ def ablate(
     say(str(told))
     if plot is not None:
         say(f"figure  {told.plot(plot)}")
-
-
-def _trained(config: Any) -> Path:
-    """The finished run of a configuration: trained, gone on with, or found."""
-    from romanesco.api import hooks
-    from romanesco.lab import jobs, run, store
-    from romanesco.lab.build import Objects
-    from romanesco.lab.files import from_yaml
-
-    path = store.runs_root(config.root).joinpath(*run.names(config, Objects()), config.name)
-    told = {"hooks": hooks(), "argv": argv()}
-    if not (path / "groups.json").exists():
-        with watched() as watch:
-            return jobs.start(config, view=watch, **told)
-    saved = from_yaml((path / store.CONFIG).read_text(encoding="utf-8"), str(path / store.CONFIG))
-    if saved != config:
-        raise BadInput(f"{path}: is a run of other settings; give another --name, or the settings that it has")
-    if (store.RunFolder(path).read_json("status.json") or {}).get("status") == "finished":
-        return path
-    with watched() as watch:
-        return jobs.resume(path, config, view=watch, **told)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import json
 from pathlib import Path
 from typing import Annotated
@@ -9,6 +11,7 @@ from typing import Annotated
 import typer
 
 from romanesco.cli.terminal import Json, Root, app, say, table
+from romanesco.cli.train import argv, watched
 
 
 @app.command()
@@ -21,6 +24,9 @@ def compare(
     allow_mismatch: Annotated[
         bool, typer.Option("--allow-mismatch", help="compare though budgets, thresholds, worlds or evaluations differ")
     ] = False,
+    twin: Annotated[
+        bool, typer.Option("--twin", help="beside the fully observed twin of the world; trains what is missing there")
+    ] = False,
     root: Root = None,
     as_json: Json = False,
 ) -> None:
@@ -32,6 +38,10 @@ def compare(
     difference as large; a large p is no evidence that agents are alike. To show "not worse", give --margin before you
     look. Ten seeds an arm see differences of 1.3 standard deviations, 17 of 1.
 
+    --twin asks what a memory is worth: it trains each run again, RUN-twin, where nothing is hidden (env.twin=true), and
+    without its memory, and tells the observability gap (twin minus task), the memory bias (on the twin, against none)
+    and how many steps a policy needs to recover from one frame of noise.
+
     Like: romanesco compare latest cartpole/gru/RUN --plot cmp.svg, or romanesco compare scores.csv --margin 5
     """
     from romanesco.lab.store import find_run
@@ -39,6 +49,9 @@ def compare(
     from romanesco.study.compare import compare as judge
     from romanesco.study.tables import arm_rows, pair_rows, power_rows
 
+    if twin:
+        _beside_twins(names, root, as_json)
+        return
     told = judge(found_arms(names, lambda name: find_run(name, root)), margin=margin, allow_mismatch=allow_mismatch,
                  against=against)  # fmt: skip
     drawn = told.plot(plot) if plot is not None else None
@@ -54,3 +67,38 @@ def compare(
     say(str(told))
     if drawn:
         say(f"figure  {drawn}")
+
+
+def _beside_twins(names: list[str], root: str | None, as_json: bool) -> None:
+    """Trains what is missing on the twin, and tells what each memory is worth."""
+    from romanesco.api import hooks, recovery
+    from romanesco.lab.load import config_of
+    from romanesco.lab.once import trained
+    from romanesco.lab.store import find_run
+    from romanesco.lab.twin import on_twin, without_memory
+    from romanesco.study.arms import arms_of, of_run
+    from romanesco.study.runs import Run
+    from romanesco.study.twins import COLUMNS, Twins, sentence
+
+    arms = arms_of([Run(find_run(name, root)) for name in names])
+    train = functools.partial(trained, watched=functools.partial(watched, error=True), hooks=hooks(), argv=argv())
+    bare: dict[str, Run] = {}  # the agents without a memory, by what else they are
+    found = []
+    for arm in arms:
+        assert arm.run is not None
+        config = config_of(arm.run.path)
+        there, without = (make(config, arm.run.name) for make in (on_twin, without_memory))
+        say(f"{arm.name}: on the twin", error=True)
+        twin = Run(train(there))
+        kind = repr(dataclasses.replace(without, name=None))
+        if kind not in bare:
+            say(f"{arm.name}: on the twin, without a memory", error=True)
+            bare[kind] = Run(train(without))
+        beside = of_run(twin, "twin"), of_run(bare[kind], "none")
+        found.append(Twins.of(arm, *beside, recovery(arm.run.path)))
+    if as_json:
+        say(json.dumps([dataclasses.asdict(one) for one in found], indent=1, allow_nan=False))
+        return
+    table([one.cells() for one in found], COLUMNS)
+    say()
+    say(sentence(found))

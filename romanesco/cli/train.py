@@ -84,17 +84,17 @@ def _train(said: dict[str, Any]) -> None:
 
 
 @contextlib.contextmanager
-def watched() -> Iterator[Any]:
-    """What shows a run; an interrupted one says how to go on, and ends with its own exit status."""
+def watched(*, error: bool = False) -> Iterator[Any]:
+    """What shows a run, with `error` on stderr; one that was interrupted says how to go on, and sets the status."""
     from romanesco.lab.panel import view
     from romanesco.lab.run import Interrupted
 
-    watch = view()
+    watch = view(error=error)
     try:
         yield watch
-    except Interrupted as error:
-        say(str(error), error=True)
-        raise typer.Exit(INTERRUPTED) from error
+    except Interrupted as stopped:
+        say(str(stopped), error=True)
+        raise typer.Exit(INTERRUPTED) from stopped
     finally:
         watch.close()
 

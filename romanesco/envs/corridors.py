@@ -7,7 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, Key, UInt8
+from jaxtyping import Array, Bool, Float, Int, Key, UInt8
 
 from romanesco.core.errors import BadInput, nearest
 from romanesco.core.spaces import Box, Discrete
@@ -40,6 +40,7 @@ class TMazeEndless(Dynamics):
     step_reward: Float[Array, ""]
     bits: int = eqx.field(static=True)
     lengths: str = eqx.field(static=True)
+    cue: str = eqx.field(static=True)
     distractors: int = eqx.field(static=True)
 
     @property
@@ -76,10 +77,13 @@ class TMazeEndless(Dynamics):
         return s, reward, wrong | done, False
 
     def observe(self, key: Key[Array, ""], s: Corridor) -> Float[Array, "F"]:
-        cue = jnp.where(s.cell == 0, jnp.arange(2) == 1 - s.cue, False)
+        cue = jnp.where(self._shown(s), jnp.arange(2) == 1 - s.cue, False)
         there = s.cell == s.length - 1
         parts = cue, gray(s.cell, self.bits), there[None], noise(key, self.distractors, s.t == 0)
         return jnp.concatenate(parts, dtype=jnp.float32)
+
+    def _shown(self, s: Corridor) -> Bool[Array, ""]:
+        return (s.cell == 0) | (self.cue == "always")
 
     def metrics(self, s: Corridor) -> dict[str, Any]:
         complete = (s.solved == self.corridors) | (self.corridors == 0)
@@ -87,7 +91,7 @@ class TMazeEndless(Dynamics):
 
     def render(self, s: Corridor) -> UInt8[Array, "H W 3"]:
         """The corridor around the walker, as in the T-Maze."""
-        return picture(Walk(s.cell, s.cue, s.wrong, s.t), s.length - 1, s.cell == 0)
+        return picture(Walk(s.cell, s.cue, s.wrong, s.t), s.length - 1, self._shown(s))
 
 
 def tmaze_endless(
@@ -95,17 +99,19 @@ def tmaze_endless(
     corridor_length: int = 160,
     corridors: int = 5,
     lengths: str = "fixed",
+    cue: str = "first",
     distractors: int = 6,
     step_reward: float = -0.01,
     max_steps: int | None = None,
 ) -> Episodes:
     """Corridors as an environment: `corridors` right turns end an episode (0: only its limit does).
 
-    `lengths=uniform` draws 1..corridor_length cells for each. The limit, unless given, is 6 (corridor_length + 1)
-    max(corridors, 5) steps.
+    `lengths=uniform` draws 1..corridor_length cells for each; `cue=always` is the fully observed twin. The limit,
+    unless given, is 6 (corridor_length + 1) max(corridors, 5) steps.
     """
-    if lengths not in ("fixed", "uniform"):
-        raise BadInput(f"lengths={lengths}: allowed are fixed, uniform{nearest(lengths, ('fixed', 'uniform'))}")
+    for name, word, allowed in (("lengths", lengths, ("fixed", "uniform")), ("cue", cue, ("first", "always"))):
+        if word not in allowed:
+            raise BadInput(f"{name}={word}: allowed are {', '.join(allowed)}{nearest(word, allowed)}")
     for name, value, least in (
         ("corridor_length", corridor_length, 2), ("corridors", corridors, 0), ("distractors", distractors, 0)
     ):  # fmt: skip
@@ -117,6 +123,7 @@ def tmaze_endless(
         step_reward=jnp.asarray(step_reward, jnp.float32),
         bits=max(8, math.ceil(math.log2(corridor_length))),
         lengths=lengths,
+        cue=cue,
         distractors=distractors,
     )
     return Episodes(world, 6 * (corridor_length + 1) * max(corridors, 5) if max_steps is None else max_steps)

@@ -21,7 +21,7 @@ from romanesco.envs import ENVS
 from romanesco.envs.transforms import apply
 from romanesco.envs.world import World
 from romanesco.lab.config import Config
-from romanesco.lab.worlds import HostEnvironment
+from romanesco.lab.worlds import HostEnvironment, shown
 from romanesco.learn import ALGORITHMS, ppo
 from romanesco.learn.curriculum import Reverse
 from romanesco.learn.train import Setup
@@ -51,12 +51,19 @@ def settings(group: Any) -> dict[str, Any]:
     return {f.name: getattr(group, f.name) for f in dataclasses.fields(group)}
 
 
+def _world(group: Any) -> dict[str, Any]:
+    """The settings of the world that is played."""
+    options = settings(shown(group))
+    del options["twin"]
+    return options
+
+
 def environment(group: Any, num_envs: int = 1, *, render: bool = False) -> Env | World:
     """The world that a config group describes, its transforms around it: an `Env`, or a host's `World`.
 
     A world on the host makes its first `num_envs` streams now; `render`: such that they can be drawn.
     """
-    options = settings(group)
+    options = _world(group)
     library, _, identity = group.name.partition(":")
     if isinstance(group, HostEnvironment):
         given: dict[str, Any] = {"id": identity} if identity else {}
@@ -69,7 +76,7 @@ def environment(group: Any, num_envs: int = 1, *, render: bool = False) -> Env |
 
 def given_environment(env: Any, group: Any, num_envs: int = 1) -> Env | World:
     """A user's environment object, or what their factory makes, under the settings of `env=object`."""
-    options = settings(group)
+    options = _world(group)
     pure = {name: options.pop(name) for name in TRANSFORMS}
     made = env() if inspect.isclass(env) or not hasattr(env, "reset") else env
     if isinstance(made, Env):

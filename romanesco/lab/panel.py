@@ -199,12 +199,12 @@ def _solved(facts: Facts) -> str:
     )
 
 
-def view(console: Console | None = None) -> View:
-    """The panel if a terminal is watching, else lines."""
-    console = console or Console()
+def view(*, error: bool = False) -> View:
+    """The panel if a terminal is watching, else lines; `error`: on stderr, where stdout is for what is asked for."""
+    console, out = Console(stderr=error), sys.stderr if error else None
     if not console.is_terminal or console.is_dumb_terminal:
-        return Lines()
+        return Lines(out)
     try:
         return LivePanel(console)
     except LiveError:
-        return Lines()
+        return Lines(out)

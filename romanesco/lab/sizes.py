@@ -8,7 +8,7 @@ from romanesco.core.errors import BadInput
 from romanesco.lab.config import NEVER, PARTS, Config
 from romanesco.lab.fields import PERCENT, show
 from romanesco.lab.options import Agalite, Attends, Encoder, Gtrxl, NoMemory, Window
-from romanesco.lab.worlds import Environment, HostEnvironment, MountainCar, TMaze
+from romanesco.lab.worlds import Environment, HostEnvironment, MountainCar, TMaze, shown
 
 MOST_UPDATES = 2**31 - 1  # updates are numbered in 32 bits
 MOST_GROUPS = 8
@@ -199,6 +199,7 @@ def _memory_notes(config: Config) -> list[str]:
 
 def _world(env: Environment) -> Environment:
     """The environment with its sizes resolved."""
+    shown(env)  # raises where there is no such twin
     if isinstance(env, MountainCar) and env.init_low > env.init_high:
         raise BadInput(f"env.init_low={env.init_low} is above env.init_high={env.init_high}")
     if not isinstance(env, TMaze):

@@ -1,8 +1,10 @@
 """The options of the group `env`: worlds and the transforms around them. Needs no JAX."""
 
+import dataclasses
 from dataclasses import dataclass
 from typing import ClassVar
 
+from romanesco.core.errors import BadInput
 from romanesco.lab.fields import Option, key, positive, size
 
 
@@ -10,6 +12,8 @@ from romanesco.lab.fields import Option, key, positive, size
 class Environment(Option):
     """A world, and the transforms around it."""
 
+    TWIN: ClassVar[dict[str, object]] = {}  # settings that show what this world hides
+    twin: bool = key(False, "the fully observed twin: what the world hides is shown, and no memory needed")
     rescale_actions: bool = key(False, "actions of a Box in [-1, 1] are stretched to its bounds")
     no_velocity: bool = key(False, "velocities are observed as 0")
     max_steps: int | None = size(None, "time limit of an episode; null: the environment's own")
@@ -21,6 +25,7 @@ class TMaze(Environment):
     """A cue at the start tells where to turn at the end of a corridor."""
 
     name: ClassVar[str] = "tmaze"
+    TWIN: ClassVar[dict[str, object]] = {"cue": "always"}
     corridor_length: int = key(160, "cells up to and with the junction", least=2, most=2**20)
     start_distance: int = key(0, "start 1..d cells before the junction; 0: at the corridor's start", least=0)
     position: str = key("gray", "what tells the place", choices=("gray", "countdown", "none"))
@@ -45,9 +50,11 @@ class TMazeEndless(Environment):
     """Corridor after corridor, each with a cue that replaces the last: remembering, and forgetting."""
 
     name: ClassVar[str] = "tmaze_endless"
+    TWIN: ClassVar[dict[str, object]] = {"cue": "always"}
     corridor_length: int = key(160, "cells of a corridor up to and with its junction", least=2, most=2**20)
     corridors: int = key(5, "right turns that end an episode; 0: only the limit does", least=0)
     lengths: str = key("fixed", "uniform: each corridor has 1..corridor_length cells", choices=("fixed", "uniform"))
+    cue: str = key("first", "seen at a corridor's first cell only, or always", choices=("first", "always"))
     distractors: int = key(6, "random bits in each observation", least=0)
     step_reward: float = key(-0.01, "reward of every step that is no turn")
 
@@ -200,6 +207,20 @@ class GivenEnvironment(HostEnvironment):
     """An environment that came as an object."""
 
     name: ClassVar[str] = "object"
+
+
+def shown(env: Environment) -> Environment:
+    """The world that is played: where `env.twin` asks for it, the fully observed one. Raises `BadInput`: has none."""
+    if not env.twin:
+        return env
+    settings = {**({"no_velocity": False} if env.no_velocity else {}), **env.TWIN}
+    if not settings:
+        having = ", ".join(world.name for world in WORLDS if world.TWIN)
+        raise BadInput(
+            f"env.twin=true: env={env.name} hides nothing, so it has no fully observed twin; {having} have one, and "
+            "every world under env.no_velocity=true"
+        )
+    return dataclasses.replace(env, twin=False, **settings)
 
 
 WORLDS = (

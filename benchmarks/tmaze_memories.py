@@ -1,0 +1,105 @@
+"""Memories of one size on the T-Maze, by the length of the corridor: `python benchmarks/tmaze_memories.py`.
+
+Every memory is one layer of 32 in the same agent, and as large as the agalite of `tmaze/small`, within 2 %; `none` is
+smaller. All get the same seeds, the reverse curriculum and, for each length, the same steps. P(reach) and P(correct |
+reach) are of the final greedy episodes of all seeds; a seed has learned at the first row of its log that plays the
+plain task with a success of 95 %. Brackets hold 95 % intervals: of the probabilities Wilson's, else over seeds. What is
+finished is not trained again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+from record import row, write
+
+from romanesco.study.runs import Run
+from romanesco.study.stats import interval, iqm, wilson
+
+SEEDS = 10
+HEADS = ("memory.heads=2", "memory.head_size=16")
+ONE = "memory.layers=1"
+MEMORIES: dict[str, tuple[str, ...]] = {
+    "agalite": (),
+    "galite": ("memory=galite", ONE, *HEADS, "memory.eta=2", "memory.ffn=64"),
+    "gtrxl": ("memory=gtrxl", ONE, *HEADS, "memory.window=129", "memory.ffn=86"),
+    "gru": ("memory=gru", "memory.units=73"),
+    "lstm": ("memory=lstm", "memory.units=62"),
+    "mingru": ("memory=mingru", ONE, "memory.ffn=324"),
+    "lru": ("memory=lru", ONE, "memory.ffn=292"),
+    "mlstm": ("memory=mlstm", ONE, *HEADS, "memory.ffn=273"),
+    "gated_deltanet": ("memory=gated_deltanet", ONE, *HEADS, "memory.ffn=273"),
+    "none": ("memory=none",),
+}
+BUDGETS = {10: 100_000, 20: 200_000, 40: 300_000, 80: 400_000, 160: 600_000}  # steps of a seed
+
+
+def trained(memory: str, length: int, root: str) -> Run:
+    """The run of one memory and one length, trained unless it is there."""
+    path = Path(root) / "tmaze" / "small" / f"{memory}-{length}"
+    words = [
+        *MEMORIES[memory], f"env.corridor_length={length}", f"total_steps={BUDGETS[length]}", f"seeds={SEEDS}",
+        "eval.every=100%", "log.every=2%", f"root={root}", f"name={path.name}",
+    ]  # fmt: skip
+    if Run(path).status != "finished":
+        words = ["--resume", str(path)] if (path / "groups.json").exists() else ["tmaze/small", *words]
+        subprocess.run([sys.executable, "-m", "romanesco", "train", *words], check=True)
+    return Run(path)
+
+
+def learned_at(run: Run, seed: int) -> int | None:
+    """The first logged step from which on the plain task was played with a success of 95 %."""
+    for told in run.metrics(seed):
+        if told.get("train/start_distance") == 0 and (told.get("rollout/success_rate") or 0) >= 0.95:
+            return told["step"]
+    return None
+
+
+def share(successes: float, trials: int) -> dict[str, object]:
+    """A probability and Wilson's interval, as columns of a row."""
+    low, high = wilson(successes, trials)
+    return {"value": f"{successes / trials:.3f}", "low": f"{low:.3f}", "high": f"{high:.3f}"}
+
+
+def rows_of(run: Run, memory: str, length: int) -> list[dict[str, object]]:
+    results, model = run.results or {}, run.model or {}
+    ends = [s["greedy"] for s in results["seeds"] if s["greedy"]]
+    episodes = sum(end["episodes"] for end in ends)
+    reached = round(sum(end["reached"] * end["episodes"] for end in ends))
+    right = round(sum(end["success"] * end["episodes"] for end in ends))
+    name, command = f"L {length}, {memory}", f"python benchmarks/tmaze_memories.py --lengths {length}"
+    entry = lambda metric, values: row(name, command, metric, values, len(ends))
+    told = [entry("P(reach)", [0]) | share(reached, episodes)]
+    told.append(entry("P(correct given reach)", [0]) | (share(right, reached) if reached else {"value": "n/a"}))
+    scores = [end["mean"] for end in ends]
+    low, high = interval(scores) or (min(scores), max(scores))
+    told.append(entry("IQM return", [iqm(scores)]) | {"low": f"{low:.4g}", "high": f"{high:.4g}"})
+    told.append(entry("seeds with success > 95 %", [sum(end["success"] > 0.95 for end in ends)]))
+    steps = [at for seed in run.seeds if (at := learned_at(run, seed)) is not None]
+    told.append(entry("seeds that learned", [len(steps)]))
+    if steps:
+        told.append(entry("steps to 95 %, median", [statistics.median(steps)]))
+    told.append(entry("parameters", [model["parameters"]]))
+    told.append(entry("state", [model["carry"]]))
+    return told
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--lengths", nargs="+", type=int, default=list(BUDGETS), choices=BUDGETS, metavar="L")
+    parser.add_argument("--memories", nargs="+", default=list(MEMORIES), choices=MEMORIES, metavar="MEMORY")
+    parser.add_argument("--root", default="runs/tmaze_memories", help="where the runs lie")
+    args = parser.parse_args()
+    rows = []
+    for length in args.lengths:
+        for memory in args.memories:
+            rows += rows_of(trained(memory, length, args.root), memory, length)
+            write("tmaze_memories", rows, replace=False)
+
+
+if __name__ == "__main__":
+    main()
