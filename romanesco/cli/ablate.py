@@ -6,7 +6,7 @@ import dataclasses
 import datetime
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -29,6 +29,8 @@ def ablate(
     Every control is a full run with the same seeds and budget. What is finished under the same --name is not trained
     again. Like: romanesco ablate tmaze/agalite --controls exact,value_only env.corridor_length=60 --name l60
     """
+    from romanesco.api import hooks
+    from romanesco.lab import jobs
     from romanesco.lab.ablate import CONTROLS, FULL, arms
 
     if controls == "?":
@@ -42,7 +44,9 @@ def ablate(
     paths = {}
     for arm, config in configs.items():
         say(f"{arm} ({len(paths) + 1} of {len(configs)})", error=True)
-        paths[arm] = _trained(dataclasses.replace(config, name=f"{stamp}-{arm}"))
+        with watched() as watch:
+            named = dataclasses.replace(config, name=f"{stamp}-{arm}")
+            paths[arm] = jobs.finished(named, hooks=hooks(), argv=argv(), view=watch)
 
     from romanesco.study.arms import of_run
     from romanesco.study.compare import compare
@@ -66,24 +70,3 @@ def ablate(
     say(str(told))
     if plot is not None:
         say(f"figure  {told.plot(plot)}")
-
-
-def _trained(config: Any) -> Path:
-    """The finished run of a configuration: trained, gone on with, or found."""
-    from romanesco.api import hooks
-    from romanesco.lab import jobs, run, store
-    from romanesco.lab.build import Objects
-    from romanesco.lab.files import from_yaml
-
-    path = store.runs_root(config.root).joinpath(*run.names(config, Objects()), config.name)
-    told = {"hooks": hooks(), "argv": argv()}
-    if not (path / "groups.json").exists():
-        with watched() as watch:
-            return jobs.start(config, view=watch, **told)
-    saved = from_yaml((path / store.CONFIG).read_text(encoding="utf-8"), str(path / store.CONFIG))
-    if saved != config:
-        raise BadInput(f"{path}: is a run of other settings; give another --name, or the settings that it has")
-    if (store.RunFolder(path).read_json("status.json") or {}).get("status") == "finished":
-        return path
-    with watched() as watch:
-        return jobs.resume(path, config, view=watch, **told)

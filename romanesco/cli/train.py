@@ -68,26 +68,26 @@ def _train(said: dict[str, Any]) -> None:
         return
     from romanesco.api import hooks
     from romanesco.lab import jobs
-    from romanesco.lab import run as lab
+    from romanesco.lab.loop import RunFailed
 
     failures = []
     for config in configs:
         try:
             with watched() as watch:
                 path = jobs.start(config, hooks=hooks(), argv=argv(), view=watch)
-        except lab.RunFailed as error:
+        except RunFailed as error:
             failures.append(str(error))
             continue
         _summary(path)
     if failures:
-        raise lab.RunFailed("; ".join(failures))
+        raise RunFailed("; ".join(failures))
 
 
 @contextlib.contextmanager
 def watched() -> Iterator[Any]:
     """What shows a run; an interrupted one says how to go on, and ends with its own exit status."""
+    from romanesco.lab.loop import Interrupted
     from romanesco.lab.panel import view
-    from romanesco.lab.run import Interrupted
 
     watch = view()
     try:
