@@ -15,8 +15,8 @@ from record import row, runner, times, write
 from romanesco.agent.rollout import collect
 from romanesco.lab.build import Objects, environment
 from romanesco.lab.compose import resolve
+from romanesco.lab.devices import numerics
 from romanesco.lab.group import Programs
-from romanesco.lab.run import numerics
 from romanesco.learn import ppo
 from romanesco.learn.gae import advantages
 

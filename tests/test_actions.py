@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from romanesco.core.actions import Categorical, Factored, Gaussian, distribution, enter, forbid, head_size
+from romanesco.core.actions import Categorical, Factored, Gaussian, distribution, enter, forbid, head_sizes
 from romanesco.core.errors import BadInput
-from romanesco.core.spaces import Box, Discrete, MultiDiscrete
+from romanesco.core.spaces import Box, Discrete, MultiDiscrete, contains
 
 LOGITS, OTHER = jnp.array([0.3, -1.0, 2.0, 0.0]), jnp.array([1.0, 0.5, -0.5, 0.2])
 SQUARE = MultiDiscrete(((2, 3), (4, 2)))
@@ -51,7 +51,7 @@ def test_categorical_samples_have_their_frequencies():
 
 
 def square():
-    flat = jax.random.normal(jax.random.key(1), (head_size(SQUARE),))
+    flat = jax.random.normal(jax.random.key(1), head_sizes(SQUARE)[:1])
     return flat, np.split(np.asarray(flat), np.cumsum(SQUARE.sizes)[:-1])
 
 
@@ -164,16 +164,50 @@ def test_padding_gets_no_gradient_and_makes_no_nan():
 # Spaces
 
 
+TREE = {"turn": Discrete(3, start=-1), "keys": (SQUARE, Box((2,), np.float32, -1, 1)), "go": Discrete(2)}
+
+
 @pytest.mark.parametrize(
-    ("space", "size"),
-    [(Discrete(4, start=2), 4), (SQUARE, 11), (Box((2, 3)), 6), (Box(()), 1), (MultiDiscrete((3,)), 3)],
-)
-def test_a_policy_acts_in_its_space(space, size):
-    assert head_size(space) == size
-    head = jnp.linspace(-1, 1, size)
-    dist = distribution(space, head, jnp.zeros(size), None)
-    action = enter(space, dist.sample(jax.random.key(0)))
-    assert space.contains(np.asarray(action)) and dist.log_prob(dist.mode()).shape == dist.entropy().shape == ()
+    ("space", "sizes"),
+    [(Discrete(4, start=2), (4, 0)), (SQUARE, (11, 0)), (Box((2, 3)), (0, 6)), (Box(()), (0, 1)),
+     (MultiDiscrete((3,)), (3, 0)), (TREE, (16, 2)), ((Discrete(2), (Discrete(3),)), (5, 0))],
+)  # fmt: skip
+def test_a_policy_acts_in_its_space(space, sizes):
+    assert head_sizes(space) == sizes
+    head = jnp.linspace(-1, 1, sum(sizes))
+    dist = distribution(space, head, jnp.zeros(sizes[1]), None)
+    action = jax.tree.map(np.asarray, enter(space, dist.sample(jax.random.key(0))))
+    assert contains(space, action) and dist.log_prob(dist.mode()).shape == dist.entropy().shape == ()
+
+
+def parts_of(space, key):
+    """-> a policy over a tree and those over its leaves: a dict's in the order of its keys, one after another."""
+    head = jax.random.normal(key, (sum(head_sizes(TREE)),))
+    go, many, box, turn = np.split(head, [2, 13, 15])
+    allowed = jnp.array([True, False] + [True] * 11 + [False, True, True])
+    log_std = jnp.array([0.3, -0.4])
+    go, turn = Categorical(forbid(go, allowed[:2])), Categorical(forbid(turn, allowed[13:]))
+    leaves = (go, Factored.of(SQUARE, many, allowed[2:13]), Gaussian(box, log_std), turn)
+    return distribution(space, head, log_std, allowed), leaves
+
+
+def test_the_parts_of_a_tree_are_independent():
+    (dist, leaves), (other, others) = (parts_of(TREE, jax.random.key(n)) for n in range(2))
+    action = dist.sample(jax.random.key(2))
+    said = [action["go"], *action["keys"], action["turn"]]
+    summed = lambda one, *xs: np.sum([np.float64(x) for x in map(one, leaves, *xs)])
+    np.testing.assert_allclose(dist.log_prob(action), summed(lambda p, a: p.log_prob(a), said), rtol=1e-5)
+    np.testing.assert_allclose(dist.entropy(), summed(lambda p: p.entropy()), rtol=1e-5)
+    np.testing.assert_allclose(dist.kl(other), summed(lambda p, q: p.kl(q), others), rtol=1e-5)
+    best = dist.mode()
+    jax.tree.map(np.testing.assert_array_equal, [best["go"], *best["keys"], best["turn"]], [p.mode() for p in leaves])
+    assert dist.mode()["go"] == 0 and dist.mode()["turn"] > 0
+
+
+def test_a_tree_means_the_same_in_any_order_of_its_keys():
+    turned = dict(reversed(TREE.items()))
+    first, second = (parts_of(space, jax.random.key(0))[0].sample(jax.random.key(1)) for space in (TREE, turned))
+    jax.tree.map(np.testing.assert_array_equal, first, second)
 
 
 def test_discrete_actions_enter_with_their_offset():
@@ -186,7 +220,13 @@ def test_box_actions_enter_clipped_to_each_bound():
     np.testing.assert_array_equal(enter(space, jnp.array([9.0, 9.0, 9.0])), [1, 5, 9])
 
 
-@pytest.mark.parametrize("space", [{"a": Discrete(2)}, (Discrete(2),)])
-def test_unsupported_action_spaces_are_named(space):
-    with pytest.raises(BadInput, match="supported are Discrete, MultiDiscrete and Box"):
-        head_size(space)
+def test_the_parts_of_a_tree_enter_each_in_its_way():
+    inside = {"turn": jnp.int32(0), "keys": (jnp.ones((2, 2), jnp.int32), jnp.array([-9.0, 0.5])), "go": jnp.int32(1)}
+    entered = enter(TREE, inside)
+    assert entered["turn"] == -1 and entered["keys"][1].tolist() == [-1, 0.5] and entered["go"] == 1
+
+
+@pytest.mark.parametrize("space", [{}, ({}, ())])
+def test_a_space_without_a_choice_is_refused(space):
+    with pytest.raises(BadInput, match="nothing to choose"):
+        head_sizes(space)

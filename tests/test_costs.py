@@ -64,6 +64,14 @@ def test_every_memory_of_the_tmaze_is_listed():
     assert {"tmaze/agalite", "tmaze/gtrxl128", "tmaze/gru", "tmaze/none"} <= set(models())
 
 
+def test_equal_models_are_measured_once(monkeypatch):
+    monkeypatch.setattr("romanesco.lab.costs.cost", lambda name, config: (name, config.memory.name))
+    assert list(costs(["tmaze/gru", "tmaze/none", "tmaze/gru_published"])) == [
+        ("gru, gru_published", "gru"),
+        ("none", "none"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("word", "said"), [("env.corridor_length=9", "no setting of a memory"), ("memory.chanels=3", "no memory has")]
 )

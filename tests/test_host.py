@@ -13,7 +13,7 @@ import jax
 import numpy as np
 import pytest
 from gymnasium.vector import SyncVectorEnv
-from worlds_on_host import SCRIPT, Broken, Old, Scripted, Trees
+from worlds_on_host import SCRIPT, Broken, Old, Parts, Scripted, Trees
 
 from romanesco.core.errors import BadInput, HostFault
 from romanesco.core.spaces import Box, Discrete, MultiDiscrete, contains, describe, from_json, to_json
@@ -58,7 +58,7 @@ def of(make):
     return lambda n, vectorization: given(make, num_envs=n, vectorization=vectorization)
 
 
-@pytest.mark.parametrize("make", [Scripted, Trees], ids=["scripted", "trees"])
+@pytest.mark.parametrize("make", [Scripted, Trees, Parts], ids=["scripted", "trees", "parts"])
 @pytest.mark.parametrize("law", LAWS)
 def test_law(law, make):
     LAWS[law](of(make))
@@ -198,6 +198,17 @@ def test_a_foreign_action_never_reaches_the_world(action, said):
     env.reset(keys(2))
     with pytest.raises(BadInput, match=said):
         env.step(keys(2), np.array(action))
+
+
+def test_every_part_of_an_action_is_checked():
+    env = given(Parts, num_envs=2).streams(2)
+    env.reset(keys(2))
+    bits, many = np.zeros((2, 2), int), np.ones((2, 2), int)
+    good = {"turn": np.array([-1, 1]), "keys": (bits, many), "throttle": np.ones((2, 1))}
+    paid = env.step(keys(2), good).reward
+    np.testing.assert_allclose(paid, [1 + 0 + 1 + 0 + 0.5, 0 + 0 + 1 + 0 + 0.5])
+    with pytest.raises(BadInput, match=r"stream 1: action 2 is not in Discrete\(3, start=-1\)"):
+        env.step(keys(2), good | {"turn": np.array([0, 2])})
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from worlds_on_host import Scripted
+from worlds_on_host import Parts, Scripted
 
 import romanesco as rm
 
@@ -108,3 +108,17 @@ def test_an_interrupted_run_goes_on_with_fresh_episodes(tmp_path):
     assert status == 0, out
     after = rows(run)
     assert max(row["step"] for row in after) >= more and {row["seed"] for row in after} == {0, 1}
+
+
+def test_actions_with_parts_are_learned_and_answered_in_their_own_space(tmp_path):
+    words = dict(word.split("=", 1) for word in SMALL) | {"num_envs": "16", "algorithm.epochs": "4"}
+    words |= {"algorithm.learning_rate": "0.02", "agent.log_std": "-0.7"}
+    said = [f"{key}={value}" for key, value in words.items()]
+    run = rm.train(None, *said, env=Parts, total_steps=8192, seeds=1, root=tmp_path, name="parts")
+    assert max(row["train/off_policy"] for row in rows(run.path)) < 1e-5
+    assert rows(run.path, "evals.jsonl")[-1]["return"][0] > 4.6
+    policy = rm.load(run.path)
+    answer = policy({"x": np.ones(2, np.float32)})
+    bits, many = answer["keys"]
+    assert answer["turn"] == -1 and bits.tolist() == [1, 0] and many[1] == 2
+    assert answer["throttle"].shape == (1,) and abs(answer["throttle"][0] - 0.5) < 0.3

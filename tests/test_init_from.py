@@ -16,7 +16,8 @@ from romanesco.lab import initial, weights
 from romanesco.lab.build import Objects
 from romanesco.lab.compose import resolve
 from romanesco.lab.config import PARTS
-from romanesco.lab.run import numerics, programs_of, world_of
+from romanesco.lab.devices import numerics
+from romanesco.lab.run import programs_of, world_of
 
 pytestmark = pytest.mark.slow
 

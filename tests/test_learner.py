@@ -21,6 +21,7 @@ from romanesco.envs.episodes import Dynamics, Episodes
 from romanesco.laws import learner as laws
 from romanesco.laws.collector import case, fresh
 from romanesco.laws.learner import LAWS, random_steps
+from romanesco.laws.losses import spoken
 from romanesco.learn import ppo, train
 from romanesco.learn.gae import advantages
 
@@ -194,7 +195,7 @@ def test_off_policy_is_of_the_first_minibatch():
 
 
 def test_an_aux_term_joins_the_loss():
-    agent, rollout, adv = laws.spoken()
+    agent, rollout, adv = spoken()
     aux = lambda agent, said, rollout, hp: (said.y.sum() * 0 + 3.0, {"extra": jnp.float32(7.0)})
     plain, _ = ppo.loss(agent, PLAIN, rollout, adv, ppo.Hyper())
     total, metrics = ppo.loss(agent, PLAIN, rollout, adv, ppo.Hyper(), (aux,))

@@ -101,6 +101,16 @@ def test_disagreement_of_acting_and_replay_is_warned_of(run):
     assert "off_policy reached 3.0e-04: acting and replay disagree (limit 1e-04)." in said
 
 
+@pytest.mark.parametrize("precision", ["tf32", "bfloat16"])
+def test_rounded_products_may_disagree_more(run, precision):
+    def said(off_policy):
+        path = run(metrics=rows(off_policy=off_policy))
+        (path / "config.yaml").write_text((path / "config.yaml").read_text() + f"precision: {precision}\n")
+        return " ".join(warnings(Run(path)))
+
+    assert "off_policy" not in said(3e-3) and "(limit 1e-02)" in said(3e-2)
+
+
 def test_damaged_lines_are_named(run):
     path = run()
     lines = (path / "metrics.jsonl").read_bytes().splitlines(keepends=True)

@@ -110,6 +110,30 @@ class Trees(gymnasium.Env):
         return self.observation_space.sample(), 0.5, self.t == 5, False, {}
 
 
+class Parts(gymnasium.Env):
+    """Episodes of one step whose action has parts of every kind; pays a share for each of those that are right."""
+
+    observation_space = gymnasium.spaces.Dict({"x": gymnasium.spaces.Box(0, 1, (2,), np.float32)})
+    action_space = gymnasium.spaces.Dict(
+        {
+            "turn": gymnasium.spaces.Discrete(3, start=-1),
+            "keys": gymnasium.spaces.Tuple([gymnasium.spaces.MultiBinary(2), gymnasium.spaces.MultiDiscrete([2, 3])]),
+            "throttle": gymnasium.spaces.Box(-1, 1, (1,), np.float32),
+        }
+    )
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return {"x": np.ones(2, np.float32)}, {}
+
+    def step(self, action):
+        assert self.action_space.contains(action), action
+        bits, many = action["keys"]
+        right = (action["turn"] == -1, bits[0] == 1, bits[1] == 0, many[1] == 2)
+        reward = sum(map(float, right)) + 1 - abs(float(action["throttle"][0]) - 0.5)
+        return {"x": np.ones(2, np.float32)}, reward, True, False, {}
+
+
 for how in ("raises", "shape", "nan reward", "nan obs", "hangs", "dies"):
     gymnasium.register(f"Broken{how.title().replace(' ', '')}-v0", entry_point=Broken, kwargs={"how": how})
 gymnasium.register("Scripted-v0", entry_point=Scripted)

@@ -5,12 +5,11 @@ from collections.abc import Callable, Sequence
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Bool, Float, Key, PyTree
 
-from romanesco.core.actions import distribution, head_size
+from romanesco.core.actions import distribution, head_sizes
 from romanesco.core.layers import MLP
-from romanesco.core.spaces import Box, Discrete, MultiDiscrete, Space, frozen
+from romanesco.core.spaces import Space, frozen, in_form, leaves
 from romanesco.core.types import Carry, Memory, Output
 from romanesco.core.values import Point
 
@@ -34,15 +33,15 @@ def _split(obs: PyTree[Array]) -> tuple[PyTree[Array], Bool[Array, "*n A"] | Non
 class Agent(eqx.Module):
     """Encoder, memory, actor and critic. T time, D features; one stream, `vmap` for more.
 
-    A Box has a Gaussian whose `log_std` no observation changes; other actions have logits, and where an observation
-    carries `allowed`, a forbidden action has probability 0.
+    A Box has a Gaussian of M numbers whose `log_std` no observation changes; other actions have logits, and where an
+    observation carries `allowed`, a forbidden action has probability 0. The parts of a dict or tuple are independent.
     """
 
     encoder: Callable[[PyTree[Array]], Float[Array, "D"]]
     memory: Memory
     actor: MLP
     critic: MLP
-    log_std: Float[Array, "A"] | None
+    log_std: Float[Array, "M"] | None
     action_space: Space = eqx.field(static=True)
 
     def __init__(
@@ -61,11 +60,11 @@ class Agent(eqx.Module):
     ):
         """`size` is the width of the memory's output, which both heads read."""
         k_actor, k_critic = jax.random.split(key)
-        outputs = head_size(action_space)
+        logits, means = head_sizes(action_space)
         self.encoder, self.memory, self.action_space = encoder, memory, frozen(action_space)
-        self.actor = MLP(size, actor_hidden, act=act, out=outputs, gain=head_gain, key=k_actor)
+        self.actor = MLP(size, actor_hidden, act=act, out=logits + means, gain=head_gain, key=k_actor)
         self.critic = MLP(size, critic_hidden, act=act, out=1, gain=1.0, key=k_critic)
-        self.log_std = jnp.full(outputs, log_std, jnp.float32) if isinstance(action_space, Box) else None
+        self.log_std = jnp.full(means, log_std, jnp.float32) if means else None
 
     def init_carry(self) -> Carry:
         return self.memory.init_carry()
@@ -88,12 +87,7 @@ class Agent(eqx.Module):
 
 def blank(space: Space) -> PyTree[jax.ShapeDtypeStruct]:
     """The shapes and dtypes of an observation of `space`."""
-    if isinstance(space, dict):
-        return {k: blank(s) for k, s in space.items()}
-    if isinstance(space, tuple):
-        return tuple(map(blank, space))
-    dtype = np.int32 if isinstance(space, Discrete | MultiDiscrete) else space.dtype
-    return jax.ShapeDtypeStruct(space.shape, dtype)
+    return in_form(space, [jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in leaves(space)])
 
 
 def build(

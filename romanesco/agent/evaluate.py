@@ -30,7 +30,7 @@ def evaluate(
 
     def choose(key, carry, obs, first):
         carry, said = actor.step(carry, obs, first)
-        return carry, jnp.where(greedy, said.dist.mode(), said.dist.sample(key))
+        return carry, jax.tree.map(partial(jnp.where, greedy), said.dist.mode(), said.dist.sample(key))
 
     def play(now):
         t, streams, done, table = now

@@ -64,7 +64,7 @@ def _tick(world, actor, ws, carry, ts, keys, t) -> tuple:
 def _choose(world, actor, ws, carry, ts, key, t, greedy) -> tuple:
     def one(key, carry, obs, first):
         carry, said = actor.step(carry, obs, first)
-        return carry, jnp.where(greedy, said.dist.mode(), said.dist.sample(key))
+        return carry, jax.tree.map(functools.partial(jnp.where, greedy), said.dist.mode(), said.dist.sample(key))
 
     k_act, k_env = jax.random.split(jax.random.fold_in(key, t))
     carry, action = jax.vmap(one)(jax.random.split(k_act, ts.reward.shape[0]), carry, ts.obs, ts.first)

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Key, PyTree
+from jaxtyping import Array, Bool, Key, PyTree
 
 from romanesco.agent.agent import blank
 from romanesco.core.actions import enter
@@ -32,11 +32,16 @@ def _typed(x: Any, dtype: Any) -> Any:
     return x.astype(dtype) if np.can_cast(x.dtype, dtype, "same_kind") else x
 
 
+def _answer(action: PyTree[Array], bare: bool) -> PyTree[np.ndarray]:
+    """Actions [B ...] as NumPy arrays, or the one of a single stream."""
+    return jax.tree.map(lambda x: np.asarray(x)[0] if bare else np.asarray(x), action)
+
+
 class Policy:
     """`policy(obs)` is greedy and remembers; `reset(batch=n)` first, for n streams. Normalizer included.
 
-    Observations and actions are the world's own: a `Discrete` from its start on, a `Box` within its bounds. `seed` is
-    the training seed, `selected` says how it was chosen among others, None where it was not.
+    Observations and actions are the world's own: a `Discrete` from its start on, a `Box` within its bounds, dicts and
+    tuples of them. `seed` is the training seed, `selected` says how it was chosen among others, None where it was not.
     """
 
     def __init__(
@@ -89,7 +94,7 @@ class Policy:
         obs = jax.tree.map(lambda like, x: _typed(x, like.dtype), blank(self.observation_space), obs)
         return (jax.tree.map(lambda x: x[None], obs), 1, True) if bare else (obs, shape[0], False)
 
-    def __call__(self, obs: PyTree[Any], *, first: Bool[Any, "B"] | None = None) -> np.ndarray:
+    def __call__(self, obs: PyTree[Any], *, first: Bool[Any, "B"] | None = None) -> PyTree[np.ndarray]:
         """The greedy action of each stream; `first` marks those whose episode starts here.
 
         After `reset(batch=1)` an observation without a stream axis gets an action without one.
@@ -101,7 +106,7 @@ class Policy:
         with self._within():
             self._carry, action = self._step(self._carry, obs, restart, jax.random.key(0), True)
         self._first = np.zeros(batch, bool)
-        return np.asarray(action)[0] if bare else np.asarray(action)
+        return _answer(action, bare)
 
     def predict(
         self,
@@ -111,7 +116,7 @@ class Policy:
         deterministic: bool = True,
         *,
         key: Key[Array, ""] | None = None,
-    ) -> tuple[np.ndarray, Carry]:
+    ) -> tuple[PyTree[np.ndarray], Carry]:
         """Stable-Baselines3's form: -> actions, state. `key` is needed where `deterministic` is false."""
         obs, batch, bare = self._streams(observation)
         if not deterministic and key is None:
@@ -121,11 +126,11 @@ class Policy:
         with self._within():
             key = jax.random.key(0) if key is None else key
             carry, action = self._step(carry, obs, first, key, bool(deterministic))
-        return (np.asarray(action)[0] if bare else np.asarray(action)), carry
+        return _answer(action, bare), carry
 
     def step(
         self, carry: Carry, obs: PyTree[Array], first: Bool[Array, ""], key: Key[Array, ""]
-    ) -> tuple[Carry, Float[Array, "..."]]:
+    ) -> tuple[Carry, PyTree[Array]]:
         """The pure form, one stream: -> carry, a sampled action. Batch it with `jax.vmap`.
 
         The first carry is `policy.actor.init_carry()`.

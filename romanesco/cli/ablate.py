@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import functools
 import json
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +11,7 @@ from typing import Annotated
 import typer
 
 from romanesco.cli.terminal import Json, app, say, table
-from romanesco.cli.train import argv, watched
+from romanesco.cli.train import finished
 from romanesco.core.errors import BadInput
 
 
@@ -38,16 +37,12 @@ def ablate(
     words = list(context.args)
     if foreign := [word for word in words if word.startswith("name=") or "=" not in word]:
         raise BadInput(f"ablate: `{foreign[0]}`; give key=value, and --name for the names of the runs")
-    from romanesco.api import hooks
-    from romanesco.lab.once import trained
-
     configs = arms(preset, [control.strip() for control in controls.split(",")], words)
     stamp = name or f"{datetime.datetime.now():%Y%m%d-%H%M%S}"
     paths = {}
     for arm, config in configs.items():
         say(f"{arm} ({len(paths) + 1} of {len(configs)})", error=True)
-        named = dataclasses.replace(config, name=f"{stamp}-{arm}")
-        paths[arm] = trained(named, watched=functools.partial(watched, error=True), hooks=hooks(), argv=argv())
+        paths[arm] = finished(dataclasses.replace(config, name=f"{stamp}-{arm}"))
 
     from romanesco.study.arms import of_run
     from romanesco.study.compare import compare

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import json
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +10,7 @@ from typing import Annotated
 import typer
 
 from romanesco.cli.terminal import Json, Root, app, say, table
-from romanesco.cli.train import argv, watched
+from romanesco.cli.train import finished
 
 
 @app.command()
@@ -71,9 +70,8 @@ def compare(
 
 def _beside_twins(names: list[str], root: str | None, as_json: bool) -> None:
     """Trains what is missing on the twin, and tells what each memory is worth."""
-    from romanesco.api import hooks, recovery
+    from romanesco.api import recovery
     from romanesco.lab.load import config_of
-    from romanesco.lab.once import trained
     from romanesco.lab.store import find_run
     from romanesco.lab.twin import on_twin, without_memory
     from romanesco.study.arms import arms_of, of_run
@@ -81,7 +79,6 @@ def _beside_twins(names: list[str], root: str | None, as_json: bool) -> None:
     from romanesco.study.twins import COLUMNS, Twins, sentence
 
     arms = arms_of([Run(find_run(name, root)) for name in names])
-    train = functools.partial(trained, watched=functools.partial(watched, error=True), hooks=hooks(), argv=argv())
     bare: dict[str, Run] = {}  # the agents without a memory, by what else they are
     found = []
     for arm in arms:
@@ -89,11 +86,11 @@ def _beside_twins(names: list[str], root: str | None, as_json: bool) -> None:
         config = config_of(arm.run.path)
         there, without = (make(config, arm.run.name) for make in (on_twin, without_memory))
         say(f"{arm.name}: on the twin", error=True)
-        twin = Run(train(there))
+        twin = Run(finished(there))
         kind = repr(dataclasses.replace(without, name=None))
         if kind not in bare:
             say(f"{arm.name}: on the twin, without a memory", error=True)
-            bare[kind] = Run(train(without))
+            bare[kind] = Run(finished(without))
         beside = of_run(twin, "twin"), of_run(bare[kind], "none")
         found.append(Twins.of(arm, *beside, recovery(arm.run.path)))
     if as_json:

@@ -104,8 +104,8 @@ def _costs(name: str | None, words: list[str], as_json: bool) -> None:
 
         raise BadInput(f"--costs: no memory {name}{nearest(name or '', list(MEMORIES))} known: {', '.join(MEMORIES)}")
     found = []
-    for n, one in enumerate(costs.costs(models, words), 1):
-        say(f"measured {one.name} ({n} of {len(models)})", error=True)
+    for one in costs.costs(models, words):
+        say(f"measured {one.name}", error=True)
         found.append(one)
     if as_json:
         say(json.dumps([dataclasses.asdict(one) for one in found], indent=1))

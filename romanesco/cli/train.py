@@ -68,26 +68,26 @@ def _train(said: dict[str, Any]) -> None:
         return
     from romanesco.api import hooks
     from romanesco.lab import jobs
-    from romanesco.lab import run as lab
+    from romanesco.lab.loop import RunFailed
 
     failures = []
     for config in configs:
         try:
             with watched() as watch:
                 path = jobs.start(config, hooks=hooks(), argv=argv(), view=watch)
-        except lab.RunFailed as error:
+        except RunFailed as error:
             failures.append(str(error))
             continue
         _summary(path)
     if failures:
-        raise lab.RunFailed("; ".join(failures))
+        raise RunFailed("; ".join(failures))
 
 
 @contextlib.contextmanager
 def watched(*, error: bool = False) -> Iterator[Any]:
     """What shows a run, with `error` on stderr; one that was interrupted says how to go on, and sets the status."""
+    from romanesco.lab.loop import Interrupted
     from romanesco.lab.panel import view
-    from romanesco.lab.run import Interrupted
 
     watch = view(error=error)
     try:
@@ -97,6 +97,15 @@ def watched(*, error: bool = False) -> Iterator[Any]:
         raise typer.Exit(INTERRUPTED) from stopped
     finally:
         watch.close()
+
+
+def finished(config: Any) -> Path:
+    """The run of a configuration that has a name: found, gone on with, or trained; told on stderr."""
+    from romanesco.api import hooks
+    from romanesco.lab import jobs
+
+    with watched(error=True) as watch:
+        return jobs.finished(config, hooks=hooks(), argv=argv(), view=watch)
 
 
 def argv() -> list[str]:

@@ -5,16 +5,16 @@ Every method speaks of one stream: `vmap` where there are more.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
 from romanesco.core.errors import BadInput
-from romanesco.core.spaces import Box, Discrete, MultiDiscrete, Space, describe
+from romanesco.core.spaces import Box, Discrete, MultiDiscrete, Space, describe, frozen, in_form, leaves
 
 LOG_2PI = float(np.log(2 * np.pi))
 
@@ -22,9 +22,9 @@ LOG_2PI = float(np.log(2 * np.pi))
 class Distribution(Protocol):
     """What a policy says: a distribution over actions."""
 
-    def sample(self, key: Key[Array, ""]) -> Array: ...
-    def mode(self) -> Array: ...
-    def log_prob(self, action: Array) -> Float[Array, ""]: ...
+    def sample(self, key: Key[Array, ""]) -> PyTree[Array]: ...
+    def mode(self) -> PyTree[Array]: ...
+    def log_prob(self, action: PyTree[Array]) -> Float[Array, ""]: ...
     def entropy(self) -> Float[Array, ""]: ...
     def kl(self, other) -> Float[Array, ""]:
         """KL(self || other), of the same family."""
@@ -140,38 +140,75 @@ class Gaussian(eqx.Module):
         return 0.5 * jnp.sum(ratio + far - 1) + jnp.sum(other.log_std - self.log_std)
 
 
-def head_size(space: Space) -> int:
-    """How many numbers a policy's head gives for this action space."""
+class Joint(eqx.Module):
+    """Independent parts, one for each leaf of a tree of spaces; actions have its form."""
+
+    parts: tuple[Distribution, ...]
+    space: dict | tuple = eqx.field(static=True)
+
+    def sample(self, key: Key[Array, ""]) -> PyTree[Array]:
+        keys = jax.random.split(key, len(self.parts))
+        return in_form(self.space, [part.sample(k) for part, k in zip(self.parts, keys, strict=True)])
+
+    def mode(self) -> PyTree[Array]:
+        return in_form(self.space, [part.mode() for part in self.parts])
+
+    def log_prob(self, action: PyTree[Array]) -> Float[Array, ""]:
+        each = zip(self.parts, jax.tree.leaves(action), strict=True)
+        return jnp.stack([part.log_prob(a) for part, a in each]).sum(0)
+
+    def entropy(self) -> Float[Array, ""]:
+        return jnp.stack([part.entropy() for part in self.parts]).sum(0)
+
+    def kl(self, other: Joint) -> Float[Array, ""]:
+        return jnp.stack([p.kl(q) for p, q in zip(self.parts, other.parts, strict=True)]).sum(0)
+
+
+def head_sizes(space: Space) -> tuple[int, int]:
+    """-> how many logits and how many means a policy's head gives for this action space."""
     match space:
         case Discrete():
-            return space.n
+            return space.n, 0
         case MultiDiscrete():
-            return sum(space.sizes)
+            return sum(space.sizes), 0
         case Box():
-            return int(np.prod(space.shape))
-    raise BadInput(f"action space {describe(space)}: supported are Discrete, MultiDiscrete and Box")
+            return 0, int(np.prod(space.shape))
+    if not leaves(space):
+        raise BadInput(f"action space {describe(space)}: there is nothing to choose")
+    logits, means = zip(*map(head_sizes, leaves(space)), strict=True)
+    return sum(logits), sum(means)
 
 
 def distribution(
-    space: Space, head: Float[Array, "N"], log_std: Float[Array, "N"] | None, allowed: Bool[Array, "N"] | None
+    space: Space, head: Float[Array, "N"], log_std: Float[Array, "M"] | None, allowed: Bool[Array, "L"] | None
 ) -> Distribution:
-    """The policy over `space` whose head says `head`; `log_std` is read for a Box, `allowed` for the others."""
+    """The policy over `space` whose head says `head`: M means, each with its `log_std`, and L logits, each `allowed`
+    or not. Those of a dict or tuple follow one another as its leaves do."""
     match space:
         case Discrete():
             return Categorical(forbid(head, allowed))
         case MultiDiscrete():
             return Factored.of(space, head, allowed)
-        case Box() if log_std is not None:
-            return Gaussian(head.reshape(space.shape), log_std.reshape(space.shape))
-    raise BadInput(f"action space {describe(space)}: supported are Discrete, MultiDiscrete and Box")
+        case Box():
+            return Gaussian(head.reshape(space.shape), log_std.reshape(space.shape))  # type: ignore[union-attr]
+    logits, means = np.transpose([head_sizes(leaf) for leaf in leaves(space)])
+    rows = zip(leaves(space), _cut(head, logits + means), _cut(log_std, means), _cut(allowed, logits), strict=True)
+    return Joint(tuple(distribution(*row) for row in rows), frozen(space))  # type: ignore[arg-type]
 
 
-def enter(space: Space, action: Array) -> Array:
+def _cut(x: Array | None, sizes: np.ndarray) -> list[Any]:
+    """Pieces of these sizes, one after another."""
+    return [x if x is None else x[end - n : end] for n, end in zip(sizes, np.cumsum(sizes), strict=True)]
+
+
+def enter(space: Space, action: PyTree[Array]) -> PyTree[Array]:
     """What the world receives of a sampled action: offset, or clipped on a copy. The Rollout keeps the sampled one."""
     match space:
         case Discrete():
             return action + space.start
+        case MultiDiscrete():
+            return action
         case Box():
             low, high = space.bounds
             return jnp.clip(action, low, high).astype(space.dtype)
-    return action
+    return in_form(space, map(enter, leaves(space), jax.tree.leaves(action)))

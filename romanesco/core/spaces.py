@@ -3,6 +3,7 @@
 A space is a `Discrete`, a `MultiDiscrete`, a `Box`, or a dict or tuple of spaces.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -98,6 +99,25 @@ def frozen(space: Space) -> Space:
     if isinstance(space, dict):
         return _Frozen({k: frozen(s) for k, s in space.items()})
     return tuple(map(frozen, space)) if isinstance(space, tuple) else space
+
+
+def leaves(space: Space) -> list[Discrete | MultiDiscrete | Box]:
+    """The spaces of which a tree is made, in JAX's order: dicts sorted by key."""
+    if isinstance(space, dict):
+        return [leaf for key in sorted(space) for leaf in leaves(space[key])]
+    return [leaf for part in space for leaf in leaves(part)] if isinstance(space, tuple) else [space]
+
+
+def in_form(space: Space, values: Iterable[Any]) -> Any:
+    """One value for each of the `leaves`, in the form of the space: dicts, tuples, or the value itself."""
+    rest = iter(values)
+
+    def form(space: Space) -> Any:
+        if isinstance(space, dict):
+            return {key: form(space[key]) for key in sorted(space)}
+        return tuple(map(form, space)) if isinstance(space, tuple) else next(rest)
+
+    return form(space)
 
 
 @dataclass(frozen=True)

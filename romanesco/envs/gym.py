@@ -35,6 +35,7 @@ def gym(
     feature_names: tuple[str, ...] | None = None,
     velocities: tuple[int, ...] = (),
     rescale_actions: bool = False,
+    flatten_actions: bool = False,
     no_velocity: bool = False,
     stack: int = 1,
     **options: Any,
@@ -53,8 +54,8 @@ def gym(
         streams = functools.partial(_streams, make, vectorization, timeout, None)
     return World.of(
         streams, num_envs, max_steps=max_steps or spec.max_episode_steps, threshold=spec.reward_threshold,
-        feature_names=feature_names, velocities=velocities, rescale_actions=rescale_actions, no_velocity=no_velocity,
-        stack=stack,
+        feature_names=feature_names, velocities=velocities, rescale_actions=rescale_actions,
+        flatten_actions=flatten_actions, no_velocity=no_velocity, stack=stack,
     )  # fmt: skip
 
 

@@ -15,9 +15,9 @@ from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, Vecto
 from jaxtyping import Array, Float, Key, PyTree
 
 from romanesco.core.errors import BadInput, HostFault
-from romanesco.core.spaces import Box, Discrete, MultiDiscrete, describe
+from romanesco.core.spaces import Box, Discrete, MultiDiscrete, describe, in_form, leaves
 from romanesco.core.types import TimeStep
-from romanesco.envs.tidy import batched, ours
+from romanesco.envs.tidy import batched, ours, theirs
 
 
 class Host:
@@ -37,9 +37,6 @@ class Host:
         self.vector, self.timeout, self.num_envs = vector, timeout, vector.num_envs
         self.observation_space = ours(vector.single_observation_space, "observation")
         self.action_space = ours(vector.single_action_space, "action")
-        if not isinstance(self.action_space, Discrete | MultiDiscrete | Box):
-            raise BadInput(f"action space {describe(self.action_space)}: supported are Discrete, MultiDiscrete and Box")
-        self._choices = np.asarray(getattr(self.action_space, "nvec", 0))
         self._reset_now = np.zeros(self.num_envs, bool)
         self._return, self._length = np.zeros(self.num_envs), np.zeros(self.num_envs)
         self._told: dict[str, np.ndarray] = {}
@@ -57,9 +54,11 @@ class Host:
 
     def step(self, key: Key[Array, "B"], action: PyTree[Any]) -> TimeStep:
         del key  # for worlds whose chance comes from outside
-        action = self._checked(np.asarray(action))
+        parts = zip(leaves(self.action_space), jax.tree.leaves(action), strict=True)
+        checked = [self._checked(*part) for part in parts]
+        entering = theirs(self.vector.single_action_space, in_form(self.action_space, checked))
         with self._answers("step"):
-            obs, reward, terminated, truncated, info = self.vector.step(action)
+            obs, reward, terminated, truncated, info = self.vector.step(entering)
         first = self._reset_now
         last = np.logical_or(terminated, truncated) & ~first
         reward = np.where(first, 0.0, reward)
@@ -106,10 +105,9 @@ class Host:
                     )
         return TimeStep(obs, reward, discount, first.copy(), last)
 
-    def _checked(self, action: np.ndarray) -> np.ndarray:
-        """The actions, as the vector environment takes them; one that is foreign to the space raises."""
-        space = self.action_space
-        shape = (self.num_envs, *space.shape)  # type: ignore[union-attr]
+    def _checked(self, space: Discrete | MultiDiscrete | Box, action: Any) -> np.ndarray:
+        """The actions [B ...] of one leaf of the space; one that is foreign to it raises."""
+        action, shape = np.asarray(action), (self.num_envs, *space.shape)
         if action.shape != shape:
             raise BadInput(f"actions of shape {action.shape}; {self.num_envs} streams want {shape}")
         if isinstance(space, Box):
@@ -117,12 +115,12 @@ class Host:
         else:
             if action.dtype.kind not in "iu":
                 raise BadInput(f"actions of type {action.dtype}; {describe(space)} wants integers")
-            low, high = (space.start, space.start + space.n) if isinstance(space, Discrete) else (0, self._choices)
-            wrong = (action < low) | (action >= high)
+            least, count = (space.start, space.n) if isinstance(space, Discrete) else (0, np.asarray(space.nvec))
+            wrong = (action < least) | (action >= least + count)
         if wrong.any():
             i = int(np.argwhere(wrong)[0][0])
             raise BadInput(f"stream {i}: action {action[i].tolist()} is not in {describe(space)}")
-        return action.astype(self.vector.single_action_space.dtype, copy=True)
+        return action
 
     @contextlib.contextmanager
     def _answers(self, doing: str) -> Iterator[None]:

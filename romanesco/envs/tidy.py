@@ -44,7 +44,8 @@ def ours(space: spaces.Space, where: str) -> Space:
             return {str(k): ours(s, f"{where}[{k!r}]") for k, s in space.spaces.items()}
         case spaces.Tuple():
             return tuple(ours(s, f"{where}[{i}]") for i, s in enumerate(space.spaces))
-    raise BadInput(f"{where}: a space of kind {type(space).__name__}; supported are {SUPPORTED}")
+    kind = type(space).__name__ + (" that does not start at 0" if isinstance(space, spaces.MultiDiscrete) else "")
+    raise BadInput(f"{where}: a space of kind {kind}; supported are {SUPPORTED}")
 
 
 def batched(space: spaces.Space, rows: Any) -> Any:
@@ -57,6 +58,16 @@ def batched(space: spaces.Space, rows: Any) -> Any:
         case spaces.Box():
             return np.array(rows, np.uint8 if space.dtype == np.uint8 else np.float32)
     return np.array(rows, np.int32)
+
+
+def theirs(space: spaces.Space, action: Any) -> Any:
+    """Actions [B ...] in the form that `ours` says, copied into a vector environment's own form and types."""
+    match space:
+        case spaces.Dict():
+            return {k: theirs(s, action[str(k)]) for k, s in space.spaces.items()}
+        case spaces.Tuple():
+            return tuple(map(theirs, space.spaces, action))
+    return action.astype(space.dtype, copy=True)
 
 
 def registered(id: Any, **options: Any) -> Any:

@@ -232,6 +232,7 @@ def transforms(
     *,
     velocities: tuple[int, ...] = (),
     rescale_actions: bool = False,
+    flatten_actions: bool = False,
     no_velocity: bool = False,
     stack: int = 1,
 ) -> tuple[Transform, ...]:
@@ -239,6 +240,10 @@ def transforms(
     chosen: list[Transform] = []
     if rescale_actions:
         chosen.append(RescaleActions.to(action))
+    if flatten_actions:
+        from romanesco.envs.flat import FlattenActions
+
+        chosen.append(FlattenActions.of(observation, action))
     if no_velocity:
         if not velocities:
             raise BadInput(f"no_velocity: this world declares no velocities; those that do: {', '.join(VELOCITIES)}")
@@ -252,6 +257,7 @@ def apply(
     env: Any,
     *,
     rescale_actions: bool = False,
+    flatten_actions: bool = False,
     no_velocity: bool = False,
     max_steps: int | None = None,
     stack: int = 1,
@@ -268,6 +274,7 @@ def apply(
         env.action_space,
         velocities=getattr(env, "velocities", ()),
         rescale_actions=rescale_actions,
+        flatten_actions=flatten_actions,
         no_velocity=no_velocity,
         stack=stack,
     )

@@ -27,7 +27,7 @@ from romanesco.learn.curriculum import Reverse
 from romanesco.learn.train import Setup
 from romanesco.memory import MEMORIES, Stack
 
-TRANSFORMS = ("rescale_actions", "no_velocity", "max_steps", "stack")
+TRANSFORMS = ("rescale_actions", "flatten_actions", "no_velocity", "max_steps", "stack")
 KINDS = {"none": (), "obs": ("obs",), "reward": ("reward",), "both": ("obs", "reward")}
 
 

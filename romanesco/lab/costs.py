@@ -50,7 +50,8 @@ def models() -> list[str]:
 
 
 def costs(names: Sequence[str], overrides: Sequence[str] = ()) -> Iterator[Cost]:
-    """Builds and measures one model after another; `memory.*` overrides apply where the memory has the key."""
+    """Builds and measures one model after another, equal ones once; `memory.*` overrides apply where the memory has
+    the key."""
     foreign = [word for word in overrides if not word.startswith("memory.")]
     if foreign:
         raise BadInput(f"--costs: `{foreign[0]}` is no setting of a memory; give memory.KEY=VALUE")
@@ -58,8 +59,12 @@ def costs(names: Sequence[str], overrides: Sequence[str] = ()) -> Iterator[Cost]
     unused = [word for word in overrides if all(word not in taken for _, taken in configs.values())]
     if unused:
         raise BadInput(f"--costs: no memory has `{unused[0].partition('=')[0]}`")
+    alike: list[tuple[Config, list[str]]] = []
     for name, (config, _) in configs.items():
-        yield cost(name.removeprefix("tmaze/"), config)
+        same = [known for other, known in alike if (other.encoder, other.memory) == (config.encoder, config.memory)]
+        same[0].append(name) if same else alike.append((config, [name]))
+    for config, known in alike:
+        yield cost(", ".join(name.removeprefix("tmaze/") for name in known), config)
 
 
 def _overridden(name: str, overrides: Sequence[str]) -> tuple[Config, list[str]]:

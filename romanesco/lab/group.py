@@ -26,11 +26,15 @@ if TYPE_CHECKING:
     from romanesco.lab.host import HostPrograms
     from romanesco.lab.initial import Source
 
-ROOM = 256  # updates that one chunk may hold
 CHUNK_SECONDS = 2.0
 EVALUATION = 0x65766131  # evaluation draws from a key of its own, the same at every evaluation and for every agent
 FRESH = 0x66726573  # and the absolute metric from another
 SHARE = {"greedy": True, "sampled": False}
+
+
+def room(config: Config) -> int:
+    """The most updates that one chunk may hold."""
+    return min(256, config.num_updates)
 
 
 class Programs:
@@ -43,7 +47,7 @@ class Programs:
         self.setup = setup(config, env, objects)
         self.batched = devices[0].platform != "cpu"
         self.pool = concurrent.futures.ThreadPoolExecutor(max(len(devices), 2))
-        self.room = min(ROOM, config.num_updates)
+        self.room = room(config)
         self._make = agent_maker(config, env, objects)
         self.chunk = Seeds(functools.partial(train.chunk, self.room), donate=(1,), batched=self.batched)
         self._players: dict[int, Seeds] = {}

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from romanesco.agent.agent import blank
 from romanesco.agent.host import STREAMS, begin, collect_host, compiled, evaluate_host
 from romanesco.agent.rollout import Streams
 from romanesco.core.mesh import deal
@@ -17,9 +18,9 @@ from romanesco.core.types import HostEnv, Rollout, TimeStep
 from romanesco.envs.world import World
 from romanesco.lab.build import Objects, agent_maker, setup
 from romanesco.lab.config import Config
+from romanesco.lab.group import room
 from romanesco.learn import train
 
-ROOM = 256  # updates that one chunk may hold
 RESUMED = 2  # what a seed's key is folded with for episodes that begin after a resume
 
 
@@ -32,7 +33,7 @@ class HostPrograms:
     def __init__(self, config: Config, world: World, objects: Objects, devices: Sequence[Any]):
         self.config, self.devices = config, devices[:1]
         self.setup = setup(config, world, objects)
-        self.world, self.room = world, min(ROOM, config.num_updates)
+        self.world, self.room = world, room(config)
         make = agent_maker(config, world, objects)
         self._learner = jax.jit(lambda key, setup: train.init_learner(key, make, setup))
         self.like: train.State = jax.eval_shape(self._blank, jax.random.key(0))
@@ -45,7 +46,7 @@ class HostPrograms:
         learner = self._learner(key, self.setup)
         n = self.config.num_envs
         many = lambda tree: jax.tree.map(lambda x: jnp.broadcast_to(x, (n, *jnp.shape(x))), tree)
-        obs = jax.tree.map(lambda space: jnp.zeros((n, *space.shape), space.dtype), self.world.observation_space)
+        obs = jax.tree.map(lambda x: jnp.zeros((n, *x.shape), x.dtype), blank(self.world.observation_space))
         zero, no = jnp.zeros(n, jnp.float32), jnp.zeros(n, bool)
         streams = Streams(many(self.world.init()), many(learner.actor.init_carry()), TimeStep(obs, zero, zero, no, no))
         return train.at_first(learner, streams)

@@ -19,13 +19,14 @@ from pathlib import Path
 from typing import Any
 
 from romanesco.core.errors import BadInput
-from romanesco.lab import files, initial, panel, run, store
+from romanesco.core.precision import OFF_POLICY
+from romanesco.lab import devices, files, initial, panel, run, store
 from romanesco.lab.build import Objects
 from romanesco.lab.config import Config
 from romanesco.lab.disk import replace
 from romanesco.lab.guard import Stop
 from romanesco.lab.lock import Lock
-from romanesco.lab.run import Hooks, Interrupted, RunFailed
+from romanesco.lab.loop import Hooks, Interrupted, RunFailed
 from romanesco.lab.store import Results, RunFolder, Score, SeedResult, Status
 from romanesco.lab.worlds import HostEnvironment
 
@@ -38,9 +39,9 @@ def start(config: Config, *, hooks: Hooks, objects: Objects = Objects(), **told:
     """Trains from the beginning, in this process or in one a seed -> the new run folder."""
     if not _apart(config, objects):
         return run.start(config, hooks=hooks, objects=objects, **told)
-    with run.numerics(config):
+    with devices.numerics(config):
         env = run.world_of(config, objects)  # bad input is told once, before anything is written
-        programs = run.programs_of(config, env, objects, run.devices_for(config, seeds=1))
+        programs = run.programs_of(config, env, objects, devices.devices_for(config, seeds=1))
         about = run.describe(programs)
         config, _ = initial.settle(config, programs.like.learner.actor)
         programs.close()
@@ -55,6 +56,19 @@ def resume(path: Path, config: Config, *, hooks: Hooks, objects: Objects = Objec
         return run.resume(path, config, hooks=hooks, objects=objects, **told)
     threshold = run.world_of(config, objects).threshold
     return _watched(path, config, threshold, hooks, **told)
+
+
+def finished(config: Config, *, hooks: Hooks, **told: Any) -> Path:
+    """The finished run of this name and these settings: found, gone on with, or trained from the beginning."""
+    path = store.runs_root(config.root).joinpath(*run.names(config, Objects()), str(config.name))
+    if not (path / "groups.json").exists():
+        return start(config, hooks=hooks, **told)
+    saved = files.from_yaml((path / store.CONFIG).read_text(encoding="utf-8"), str(path / store.CONFIG))
+    if saved != config:
+        raise BadInput(f"{path}: is a run of other settings; give another --name, or the settings that it has")
+    if (RunFolder(path).read_json("status.json") or {}).get("status") == "finished":
+        return path
+    return resume(path, config, hooks=hooks, **told)
 
 
 def _apart(config: Config, objects: Objects) -> bool:
@@ -99,7 +113,7 @@ class _Watch:
         self.task, self.agent = folder.path.resolve().parent.parent.name, folder.path.resolve().parent.name
         self.facts = panel.Facts(
             f"{self.task}/{self.agent}  {folder.path.name}", total=config.final_step, seeds=len(self.seeds),
-            threshold=threshold, limit=panel.LIMIT[config.precision],
+            threshold=threshold, limit=OFF_POLICY[config.precision],
         )  # fmt: skip
 
     def run(self) -> None:

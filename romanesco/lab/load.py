@@ -19,7 +19,8 @@ from romanesco.envs.world import World
 from romanesco.lab import exported, files, store, weights
 from romanesco.lab.build import Objects, agent_maker, setup
 from romanesco.lab.config import Config
-from romanesco.lab.run import numerics, world_of
+from romanesco.lab.devices import numerics
+from romanesco.lab.run import world_of
 from romanesco.learn import train
 
 OBJECTS = ("memory", "encoder")  # without which a policy made with them cannot be

@@ -15,6 +15,7 @@ class Environment(Option):
     TWIN: ClassVar[dict[str, object]] = {}  # settings that show what this world hides
     twin: bool = key(False, "the fully observed twin: what the world hides is shown, and no memory needed")
     rescale_actions: bool = key(False, "actions of a Box in [-1, 1] are stretched to its bounds")
+    flatten_actions: bool = key(False, "each combination of a factored action is one choice; at most 1,024")
     no_velocity: bool = key(False, "velocities are observed as 0")
     max_steps: int | None = size(None, "time limit of an episode; null: the environment's own")
     stack: int = size(1, "how many last observations are seen at once")

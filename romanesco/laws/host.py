@@ -19,7 +19,7 @@ from romanesco.agent.agent import Agent
 from romanesco.agent.evaluate import evaluate
 from romanesco.agent.host import begin, collect_host, evaluate_host
 from romanesco.agent.rollout import collect, start
-from romanesco.core.spaces import contains
+from romanesco.core.spaces import Box, Discrete, MultiDiscrete, contains, in_form, leaves
 from romanesco.core.types import Env, HostEnv, TimeStep
 from romanesco.envs.transforms import apply
 from romanesco.envs.world import World
@@ -95,13 +95,19 @@ def _opened(make: Make, n: int = STREAMS, vectorization: str = "sync") -> Iterat
 
 def _action(env: HostEnv, t: int) -> Any:
     """An action of every stream, drawn from the space alone."""
-    draw, space = np.random.default_rng(t), env.action_space
-    size = (env.num_envs, *space.shape)  # type: ignore[union-attr]
-    if hasattr(space, "bounds"):
-        low, high = (np.nan_to_num(b, posinf=1.0, neginf=-1.0) for b in space.bounds)  # type: ignore[union-attr]
+    draw = np.random.default_rng(t)
+
+    def one(space: Discrete | MultiDiscrete | Box) -> np.ndarray:
+        size = (env.num_envs, *space.shape)
+        match space:
+            case Discrete():
+                return draw.integers(space.start, space.start + space.n, size).astype(np.int32)
+            case MultiDiscrete():
+                return draw.integers(0, np.asarray(space.nvec), size).astype(np.int32)
+        low, high = (np.nan_to_num(b, posinf=1.0, neginf=-1.0) for b in space.bounds)
         return draw.uniform(low, high, size).astype(np.float32)
-    low = getattr(space, "start", 0)
-    return draw.integers(low, low + np.asarray(getattr(space, "n", getattr(space, "nvec", 1))), size).astype(np.int32)
+
+    return in_form(env.action_space, map(one, leaves(env.action_space)))
 
 
 def _played(env: HostEnv, seed: int = 0, steps: int = STEPS) -> list[TimeStep]:

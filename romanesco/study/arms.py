@@ -14,7 +14,7 @@ from romanesco.study.labels import flat, labels_of
 from romanesco.study.runs import Row, Run
 
 Seed = int | str
-NOT_WORLD = {"vectorization", "timeout", "stack", "rescale_actions"}  # how an agent meets its world
+NOT_WORLD = {"vectorization", "timeout", "stack", "rescale_actions", "flatten_actions"}  # how an agent meets its world
 NOTHING = {"", "nan", "na", "none", "null", "inf", "-inf", "+inf"}  # in a cell: no score
 
 
