@@ -11,6 +11,7 @@ import typer
 
 from romanesco.cli.terminal import Json, Root, app, say, table
 from romanesco.cli.train import finished
+from romanesco.core.errors import BadInput
 
 
 @app.command()
@@ -49,6 +50,10 @@ def compare(
     from romanesco.study.tables import arm_rows, pair_rows, power_rows
 
     if twin:
+        if plot or power or margin is not None or against is not None:
+            raise BadInput(
+                "compare --twin: tells of each run what its memory is worth; it takes only --root and --json"
+            )
         _beside_twins(names, root, as_json)
         return
     told = judge(found_arms(names, lambda name: find_run(name, root)), margin=margin, allow_mismatch=allow_mismatch,
