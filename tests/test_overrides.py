@@ -167,7 +167,7 @@ def test_numbers_in_all_spellings(text):
         ("log.sinks=jsonl", "a list such as [jsonl,tensorboard]"),
         ("agent.actor_hidden=[64,0]", "at least 1"),
         ("log.git_diff=maybe", "true or false"),
-        ("precision=bfloat16", "float32, tf32"),
+        ("precision=float16", "float32, tf32, bfloat16"),
         ("log.every=0", "at least 1"),
         ("log.every=0%", "0%"),
         ("eval.every=101%", "100%"),

@@ -101,6 +101,15 @@ def test_disagreement_of_acting_and_replay_is_warned_of(run):
     assert "off_policy reached 3.0e-04: acting and replay disagree (limit 1e-04)." in said
 
 
+@pytest.mark.parametrize("precision", ["tf32", "bfloat16"])
+def test_rounded_products_may_disagree_more(run, precision):
+    for name, off_policy, expected in (("a", 3e-3, False), ("b", 3e-2, True)):
+        path = run(name, metrics=rows(off_policy=off_policy))
+        with (path / "config.yaml").open("a", encoding="utf-8") as file:
+            file.write(f"precision: {precision}\n")
+        assert ("(limit 1e-02)" in " ".join(warnings(Run(path)))) == expected
+
+
 def test_damaged_lines_are_named(run):
     path = run()
     lines = (path / "metrics.jsonl").read_bytes().splitlines(keepends=True)

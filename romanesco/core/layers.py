@@ -16,9 +16,18 @@ ACTIVATIONS: dict[str, Callable] = {
 }
 
 
+def project(x: Float[Array, "*n I"], weight: Float[Array, "O I"]) -> Float[Array, "*n O"]:
+    """x W^T. Where JAX's matmul precision is "bfloat16", its operands are rounded to bfloat16, whatever the device, and
+    products summed in float32 (Micikevicius et al., 2018); a gradient is a product of rounded operands too."""
+    if jax.config.jax_default_matmul_precision != "bfloat16":  # type: ignore[attr-defined]
+        return x @ weight.T
+    x, weight = x.astype(jnp.bfloat16), weight.astype(jnp.bfloat16)
+    return jnp.matmul(x, weight.T, preferred_element_type=jnp.float32)
+
+
 def dense(linear: eqx.nn.Linear, x: Float[Array, "*n I"]) -> Float[Array, "*n O"]:
     """x W^T + b on the last axis: on time-major inputs one GEMM without transposes."""
-    y = x @ linear.weight.T
+    y = project(x, linear.weight)
     return y if linear.bias is None else y + linear.bias
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from romanesco.core.errors import BadInput, nearest
+from romanesco.core.precision import MATMULS
 from romanesco.lab.fields import SHARE, Option, Setting, key, settings
 from romanesco.lab.options import ACTS, BASES, GROUPS, Algorithm, Encoder, Memory
 from romanesco.lab.worlds import Environment
@@ -91,7 +92,7 @@ class Config:
     device: str = key("auto", "where it runs", choices=("auto", "cpu", "gpu"))
     devices: int | str = key("auto", "over how many devices it is spread", least=1, words=("auto", "all"))
     jobs: int | str = key("auto", "processes for seeds on the host; auto: one a core", least=1, words=("auto",))
-    precision: str = key("float32", "of matrix products", choices=("float32", "tf32"))
+    precision: str = key("float32", "of matrix products", choices=tuple(MATMULS))
     init_from: str | None = key(
         None,
         "begin with the parameters of a run or an export (fine-tuning)",

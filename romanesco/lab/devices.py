@@ -9,9 +9,8 @@ from typing import Any
 import jax
 
 from romanesco.core.errors import BadInput
+from romanesco.core.precision import MATMULS
 from romanesco.lab.config import Config
-
-PRECISION = {"float32": "float32", "tf32": "tensorfloat32", "bfloat16": "bfloat16"}
 
 
 def devices_for(config: Config, *, seeds: int) -> list[Any]:
@@ -42,5 +41,5 @@ def devices_for(config: Config, *, seeds: int) -> list[Any]:
 @contextlib.contextmanager
 def numerics(config: Config):
     """Single precision and the asked matrix products, whatever the process is set to; nothing global changes."""
-    with jax.enable_x64(False), jax.default_matmul_precision(PRECISION[config.precision]):
+    with jax.enable_x64(False), jax.default_matmul_precision(MATMULS[config.precision]):
         yield

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from romanesco.core.errors import BadInput
+from romanesco.core.precision import OFF_POLICY
 from romanesco.lab import devices, files, initial, panel, run, store
 from romanesco.lab.build import Objects
 from romanesco.lab.config import Config
@@ -112,7 +113,7 @@ class _Watch:
         self.task, self.agent = folder.path.resolve().parent.parent.name, folder.path.resolve().parent.name
         self.facts = panel.Facts(
             f"{self.task}/{self.agent}  {folder.path.name}", total=config.final_step, seeds=len(self.seeds),
-            threshold=threshold, limit=panel.LIMIT[config.precision],
+            threshold=threshold, limit=OFF_POLICY[config.precision],
         )  # fmt: skip
 
     def run(self) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from romanesco.core.errors import BadInput, HostFault
+from romanesco.core.precision import OFF_POLICY
 from romanesco.core.types import Env
 from romanesco.lab import initial, panel, store
 from romanesco.lab.group import CHUNK_SECONDS, Group, Programs
@@ -106,7 +107,7 @@ class Loop:
         facts = panel.Facts(
             f"{self.task}/{self.agent}  {self.folder.path.name}",
             total=self.config.final_step, seeds=len(group.seeds), threshold=self.env.threshold,
-            limit=panel.LIMIT[self.config.precision],
+            limit=OFF_POLICY[self.config.precision],
         )  # fmt: skip
         facts.compile_s = time.monotonic() - began
         facts.step = group.step

@@ -17,7 +17,6 @@ from rich.table import Table
 from rich.text import Text
 
 RECENT = 100  # episodes that the shown return and success rate speak of, at least
-LIMIT = {"float32": 1e-4, "tf32": 1e-2}  # of off_policy: above it, acting and replay disagree
 
 
 class View(Protocol):

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Key
 
-from romanesco.core.layers import dense, widen
+from romanesco.core.layers import dense, project, widen
 from romanesco.memory.gru import check_units, gated
 from romanesco.memory.stack import Stacked
 
@@ -47,7 +47,7 @@ class LSTM(eqx.Module):
 
     def _advance(self, carry, x, first):
         c, h = (jnp.where(first, 0.0, part) for part in carry)
-        i, f, g, o = jnp.split(x + widen(h.astype(self.recur.dtype) @ self.recur.T), 4)
+        i, f, g, o = jnp.split(x + widen(project(h.astype(self.recur.dtype), self.recur)), 4)
         c = jax.nn.sigmoid(f) * c + jax.nn.sigmoid(i) * jnp.tanh(g)
         h = jax.nn.sigmoid(o) * jnp.tanh(c)
         return (c, h), h

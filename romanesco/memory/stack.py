@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Key
 
 from romanesco.core.errors import BadInput, nearest
-from romanesco.core.layers import ACTIVATIONS, Norm, dense, lecun, orthogonal
+from romanesco.core.layers import ACTIVATIONS, Norm, dense, lecun, orthogonal, project
 
 INITS: dict[str, Callable] = {"orthogonal": orthogonal, "lecun": lecun}
 
@@ -53,10 +53,10 @@ class GRUGate(eqx.Module):
         self.bias = jnp.full(size, 2.0)
 
     def __call__(self, x: Float[Array, "*n D"], y: Float[Array, "*n D"]) -> Float[Array, "*n D"]:
-        yr, yz, yg = jnp.split(y @ self.branch.T, 3, -1)
-        xr, xz = jnp.split(x @ self.stream.T, 2, -1)
+        yr, yz, yg = jnp.split(project(y, self.branch), 3, -1)
+        xr, xz = jnp.split(project(x, self.stream), 2, -1)
         z = jax.nn.sigmoid(yz + xz - self.bias)
-        g = jnp.tanh(yg + (jax.nn.sigmoid(yr + xr) * x) @ self.reset.T)
+        g = jnp.tanh(yg + project(jax.nn.sigmoid(yr + xr) * x, self.reset))
         return (1 - z) * x + z * g
 
 

@@ -35,7 +35,7 @@ CAPTIONS = {
     "for each seed. Dashed: the threshold that counts as solved, where the task has one.",
     "success": "Share of evaluation episodes that succeed.",
     "training": "Episodes played while learning, exploration included.",
-    "learning": "What the updates did. off_policy, how far acting and replay differ, must stay below 1e-4 (dashed).",
+    "learning": "What the updates did. off_policy, how far acting and replay differ, must stay below the dashed line.",
 }
 CSS = Path(__file__).with_name("report.css")
 PAGE = (

@@ -14,7 +14,7 @@ from romanesco.study.curves import Curves, Panel, Reader, curves_of, mean_of, pi
 from romanesco.study.labels import labels_of
 from romanesco.study.page import halves, page
 from romanesco.study.runs import Run
-from romanesco.study.verdict import OFF_POLICY
+from romanesco.study.verdict import off_policy_limit
 
 SMALL = ("policy_loss", "value_loss", "entropy", "approx_kl", "clip_fraction", "explained_variance", "grad_norm",
          "learning_rate", "off_policy")  # fmt: skip
@@ -42,7 +42,7 @@ def figures(runs: Sequence[Run]) -> dict[str, str]:
         made[name] = picture([panel], legend=not made, **(SIDE if name in halves(panels) else {}))
     small = []
     for name in SMALL:
-        limit = OFF_POLICY if name == "off_policy" else None
+        limit = max(map(off_policy_limit, runs)) if name == "off_policy" else None
         curves = found(lambda row, key=f"train/{name}": row.get(key), points=120)
         limits = (-1.05, 1.05) if name == "explained_variance" else None
         small.append(Panel(name, curves, line=limit, log=limit is not None, limits=limits))

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from romanesco.core.precision import OFF_POLICY
 from romanesco.study.curves import mean_of, thousands
 from romanesco.study.runs import Run
 from romanesco.study.stats import interval, iqm, mean
 
-OFF_POLICY = 1e-4  # above it, acting and replay disagree
 CHANCE = 0.1  # a success rate this close to one half is called chance in a T-Maze
 ENOUGH = 10  # seeds
 RANGE = (
@@ -101,6 +101,11 @@ def verdict(run: Run, label: str) -> str:
     return f"{label}: {run.status} at {thousands(run.steps)}{of} steps; {known}."
 
 
+def off_policy_limit(run: Run) -> float:
+    """What a healthy run stays below, at its precision."""
+    return OFF_POLICY.get(run.config.get("precision", ""), OFF_POLICY["float32"])
+
+
 def largest_off_policy(run: Run, seed: int | None = None) -> float | None:
     seeds = run.seeds if seed is None else [seed]
     found = [r["train/off_policy"] for s in seeds for r in run.metrics(s) if r.get("train/off_policy") is not None]
@@ -115,9 +120,9 @@ def warnings(run: Run) -> list[str]:
     for s in frozen:
         where = f"Seed {s['seed']} was frozen at step {s['frozen_at']:,} by numbers that are not finite"
         said.append(f"{where}; it is left out, so n is {n - len(frozen)}.")
-    off = largest_off_policy(run)
-    if off is not None and off > OFF_POLICY:
-        said.append(f"off_policy reached {off:.1e}: acting and replay disagree (limit {OFF_POLICY:.0e}).")
+    off, limit = largest_off_policy(run), off_policy_limit(run)
+    if off is not None and off > limit:
+        said.append(f"off_policy reached {off:.1e}: acting and replay disagree (limit {limit:.0e}).")
     rows = [row for seed in run.seeds for row in run.metrics(seed)]
     if rows and all(row.get("rollout/ep_rew_mean") is None for row in rows):
         said.append("No training episode has finished yet, so there is no training return.")
