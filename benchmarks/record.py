@@ -15,7 +15,7 @@ from pathlib import Path
 import jax
 
 from romanesco.core.mesh import deal
-from romanesco.lab.group import Programs
+from romanesco.lab.programs import Programs
 
 HERE = Path(__file__).resolve().parent
 COLUMNS = ("row", "command", "metric", "value", "low", "high", "seeds", "commit", "date", "hardware")

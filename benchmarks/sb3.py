@@ -30,7 +30,7 @@ def ours(kind: str) -> dict[str, float]:
     from romanesco.lab.build import Objects, environment
     from romanesco.lab.compose import resolve
     from romanesco.lab.devices import numerics
-    from romanesco.lab.group import Programs
+    from romanesco.lab.programs import Programs
 
     words = {"mlp": [], "lstm": ["memory=lstm", "memory.units=256", "algorithm.minibatches=1", "encoder=identity"]}[
         kind

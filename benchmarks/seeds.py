@@ -14,7 +14,7 @@ from record import row, runner, times, write
 from romanesco.lab.build import Objects, environment
 from romanesco.lab.compose import resolve
 from romanesco.lab.devices import devices_for, numerics
-from romanesco.lab.group import Programs
+from romanesco.lab.programs import Programs
 
 COMMAND = "python benchmarks/seeds.py"
 

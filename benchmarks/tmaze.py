@@ -16,7 +16,7 @@ from romanesco.agent.rollout import collect
 from romanesco.lab.build import Objects, environment
 from romanesco.lab.compose import resolve
 from romanesco.lab.devices import numerics
-from romanesco.lab.group import Programs
+from romanesco.lab.programs import Programs
 from romanesco.learn import ppo
 from romanesco.learn.gae import advantages
 

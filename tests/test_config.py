@@ -219,7 +219,8 @@ def test_every_key_that_is_not_handed_on_whole_is_read_somewhere():
     from romanesco.lab.options import GROUPS
 
     root = pathlib.Path(__file__).parent.parent / "romanesco"
-    files = [*(root / "lab" / f"{name}.py" for name in ("run", "group", "build", "jobs", "initial")), root / "api.py"]
+    readers = ("run", "loop", "devices", "group", "build", "jobs", "initial")
+    files = [*(root / "lab" / f"{name}.py" for name in readers), root / "api.py"]
     code = "\n".join(path.read_text() for path in files)
     keys = [*ROOT, *(f"{s}.{k}" for s, cls in SECTIONS.items() if s != "agent" for k in settings(cls))]
     keys += [f"algorithm.{k}" for k in settings(GROUPS["algorithm"]["ppo"])]

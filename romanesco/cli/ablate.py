@@ -24,10 +24,12 @@ def ablate(
     plot: Annotated[Path | None, typer.Option(help="write a figure, FILE.svg")] = None,
     as_json: Json = False,
 ) -> None:
-    """Train an agent whole, and again without each of some parts; compare each with the whole.
+    """Train an agent whole and without some parts.
 
-    Every control is a full run with the same seeds and budget. What is finished under the same --name is not trained
-    again. Like: romanesco ablate tmaze/agalite --controls exact,value_only env.corridor_length=60 --name l60
+    Each control, the agent without one part, is a full run with the same seeds and budget, and is compared with the
+    whole. What is finished under the same --name is not trained again.
+
+    Like: romanesco ablate tmaze/agalite --controls exact,value_only env.corridor_length=60 --name l60
     """
     from romanesco.lab.ablate import CONTROLS, FULL, arms
 

@@ -25,9 +25,11 @@ def evaluate(
     root: Root = None,
     as_json: Json = False,
 ) -> None:
-    """Play fresh episodes with trained agents; env.KEY=VALUE changes the world (zero-shot transfer).
+    """Play fresh episodes with trained agents.
 
-    RUN may also be the folder of an export.
+    Words like env.corridor_length=40 change the world (zero-shot transfer). RUN may also be the folder of an export.
+
+    Like: romanesco eval latest env.corridor_length=40, or romanesco eval latest --render best.gif --pick best
     """
     if episodes < 1:
         raise BadInput(f"--episodes {episodes}: at least 1")

@@ -15,9 +15,15 @@ from romanesco.core.errors import BadInput
 
 @app.command()
 def runs(
-    folder: Annotated[str | None, typer.Argument(metavar="[DIR]", help="where to look")] = None, as_json: Json = False
+    folder: Annotated[
+        str | None, typer.Argument(metavar="[DIR]", help="where to look; else $ROMANESCO_RUNS, else runs")
+    ] = None,
+    as_json: Json = False,
 ) -> None:
-    """List runs: name, status, steps, last return, age."""
+    """List runs: name, status, steps, last return, age.
+
+    Any of the names can be given where a command asks for RUN.
+    """
     from romanesco.lab.store import runs_root
     from romanesco.study.runs import runs_under
 
@@ -55,9 +61,12 @@ def list_(
     costs: Annotated[bool, typer.Option("--costs", help="of memories: build and measure those of tmaze/*")] = False,
     as_json: Json = False,
 ) -> None:
-    """List what can be named: presets, envs, memories, encoders, algorithms.
+    """List presets, worlds, memories, encoders, algorithms.
 
+    Alone it lists all; with a kind, those; with a name too, its settings: type, default and meaning.
     `list memories --costs [memory.KEY=VALUE ...]` measures parameters, state, FLOPs, times and rank; some minutes.
+
+    Like: romanesco list memories agalite
     """
     from romanesco.core.errors import nearest
     from romanesco.lab import catalog
@@ -117,7 +126,13 @@ def _costs(name: str | None, words: list[str], as_json: bool) -> None:
 def check(
     target: Annotated[str, typer.Argument(metavar="MODULE:NAME", help="your memory, environment or collector")],
 ) -> None:
-    """Run the laws on your own memory, environment or collector."""
+    """Run the laws on code of your own.
+
+    One line a law: that it holds, or how it is broken. NAME is a memory (init_carry, step, sequence), an environment
+    (reset, step), a function that makes one, or a collector, in a module that Python finds from here.
+
+    Like: romanesco check my_memory:Leaky
+    """
     from romanesco.laws.check import check as judge
 
     failed = judge(target, say)
@@ -142,7 +157,13 @@ def report(
     to: Annotated[Path | None, typer.Option(help="where to write the page")] = None,
     root: Root = None,
 ) -> None:
-    """Write one self-contained HTML page about a run, or about several."""
+    """Write one HTML page about a run, or several.
+
+    It holds the verdict, curves, a table of the seeds, warnings, settings and command, and needs no other file. Of one
+    run it goes into its folder, of several to reports/.
+
+    Like: romanesco report latest
+    """
     from romanesco.lab.store import find_run
     from romanesco.study.report import report as write
     from romanesco.study.runs import Run

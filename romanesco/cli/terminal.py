@@ -18,6 +18,8 @@ FREE = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_n
 app = typer.Typer(
     name="romanesco",
     help="Reinforcement-learning agents that attend, remember, imagine and plan.",
+    epilog="Begin with: romanesco train quickstart. Then: romanesco report latest, romanesco eval latest. "
+    "romanesco COMMAND --help says more of each.",
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,

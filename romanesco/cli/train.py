@@ -13,18 +13,38 @@ import typer
 from romanesco.cli.terminal import FREE, INTERRUPTED, app, say
 from romanesco.core.errors import BadInput
 
+USAGE = """\
+Usage: romanesco train [PRESET] [KEY=VALUE ...] [--config FILE] [--dry-run]
+       romanesco train --resume RUN [total_steps=N] [seeds=N]
+
+  Train an agent into a new run folder, with curves, checkpoints and a report.
+
+  PRESET         a task and an agent for it, from the list below; without one:
+                 env=NAME, and what else is wanted
+  KEY=VALUE      a name chooses a part (memory=gru), a dotted key sets one of
+                 its settings (env.corridor_length=40); a,b: one run of each
+  --config FILE  settings in YAML; the command line wins over the file, the
+                 file over the preset
+  --dry-run      print all settings, updates, evaluations and parameters only
+  --resume RUN   go on where a run was stopped, or further; RUN is a folder,
+                 task/agent/name, the start of an id, or latest
+  --strict       with --resume: refuse a damaged checkpoint instead of taking
+                 the one before it
+
+Like: romanesco train quickstart memory=gru seeds=3
+Then: romanesco train quickstart --help   every setting, and what is allowed
+      romanesco list memories gru         the settings of one part
+"""
+
 
 @app.command(context_settings=FREE)
 def train(context: typer.Context) -> None:
-    """Train an agent: train PRESET key=value ... [--config FILE] [--resume RUN] [--dry-run] [--json].
-
-    `train --help` lists presets and names; `train PRESET --help` every key of that preset.
-    """
+    """Train an agent: train PRESET KEY=VALUE."""
     said = _train_words(context.args)
     if said["help"]:
         from romanesco.lab import catalog
 
-        say(catalog.help_text(said["preset"]) if said["preset"] else catalog.overview())
+        say(catalog.help_text(said["preset"]) if said["preset"] else f"{USAGE}\n{catalog.overview()}")
     elif said["resume"]:
         _resume(said)
     else:
@@ -33,9 +53,9 @@ def train(context: typer.Context) -> None:
 
 def _train_words(args: Sequence[str]) -> dict[str, Any]:
     """The words of `train`: flags of ours, one preset, and overrides."""
-    said: dict[str, Any] = {"help": False, "dry": False, "json": False, "strict": False, "config": None,
-                            "resume": None, "preset": None, "overrides": []}  # fmt: skip
-    flags = {"--help": "help", "-h": "help", "--dry-run": "dry", "--json": "json", "--strict": "strict"}
+    said: dict[str, Any] = {"help": False, "dry": False, "strict": False, "config": None, "resume": None,
+                            "preset": None, "overrides": []}  # fmt: skip
+    flags = {"--help": "help", "-h": "help", "--dry-run": "dry", "--strict": "strict"}
     words = iter(args)
     for word in words:
         name, equals, value = word.partition("=")

@@ -1,4 +1,4 @@
-"""The programs of runs whose world lies outside the program: the same verbs as `lab/group.py`'s `Programs`."""
+"""The programs of runs whose world lies outside the program: the same verbs as `lab/programs.py`'s `Programs`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from romanesco.core.types import HostEnv, Rollout, TimeStep
 from romanesco.envs.world import World
 from romanesco.lab.build import Objects, agent_maker, setup
 from romanesco.lab.config import Config
-from romanesco.lab.group import room
+from romanesco.lab.programs import room
 from romanesco.learn import train
 
 RESUMED = 2  # what a seed's key is folded with for episodes that begin after a resume

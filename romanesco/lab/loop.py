@@ -14,9 +14,10 @@ from romanesco.core.errors import BadInput, HostFault
 from romanesco.core.precision import OFF_POLICY
 from romanesco.core.types import Env
 from romanesco.lab import initial, panel, store
-from romanesco.lab.group import CHUNK_SECONDS, Group, Programs
+from romanesco.lab.group import CHUNK_SECONDS, Group
 from romanesco.lab.guard import Stop
 from romanesco.lab.host import HostPrograms
+from romanesco.lab.programs import Programs
 from romanesco.lab.sinks import Sinks, TensorBoard
 from romanesco.lab.store import EVALS, DiskFull, Jsonl, Results, RunFolder, SeedResult, Status
 

@@ -16,11 +16,11 @@ from romanesco.lab import files, initial, panel, store
 from romanesco.lab.build import Objects, environment, given_environment
 from romanesco.lab.config import Config
 from romanesco.lab.devices import devices_for, numerics
-from romanesco.lab.group import Programs
 from romanesco.lab.guard import Stop
 from romanesco.lab.host import HostPrograms
 from romanesco.lab.lock import Lock
 from romanesco.lab.loop import Hooks, Loop
+from romanesco.lab.programs import Programs
 from romanesco.lab.store import RunFolder
 
 
