@@ -14,6 +14,7 @@ from romanesco.core.layers import dense, lecun, widen
 from romanesco.memory.chunks import scan_chunks
 from romanesco.memory.stack import Stacked
 
+CHUNK = 16  # steps that are read at once
 SLOW, FAST = 1e-3, 1e-1  # rates of forgetting at birth, in log-decay a step
 
 
@@ -26,7 +27,6 @@ class Heads(eqx.Module):
     head_size: int = eqx.field(static=True)
 
     stacked: ClassVar[Stacked | None] = Stacked()
-    chunk: ClassVar[int] = 16  # steps that are read at once
 
     def __init__(self, size: int, vectors: int, *, heads: int, head_size: int, key: Key[Array, ""]):
         check_positive(heads=heads, head_size=head_size)
@@ -71,7 +71,7 @@ class Heads(eqx.Module):
 
     def sequence(self, carry, xs: Float[Array, "T D"], first: Bool[Array, "T"]):
         inputs, rest = self._enter(xs)
-        carry, a = scan_chunks(self._chunk, carry, inputs, first, chunk=self.chunk)
+        carry, a = scan_chunks(self._chunk, carry, inputs, first, chunk=CHUNK)
         return carry, self._leave(a, rest)
 
 
