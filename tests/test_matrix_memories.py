@@ -8,7 +8,8 @@ import pytest
 from test_memory_cells import FEATURES, FIRST, SIZE, affine, both_ways, by_sequence, inputs, require_both, sigmoid
 
 from romanesco.core.errors import BadInput
-from romanesco.memory import MLSTM, AGaLiTe, GaLiTe, GatedDeltaNet, Stack
+from romanesco.memory import GSA, MLSTM, SHM, AGaLiTe, GaLiTe, GatedDeltaNet, Mamba2, Stack
+from romanesco.memory.shm import ORDERS, draws
 
 
 @pytest.fixture(autouse=True)
@@ -64,7 +65,6 @@ def mlstm(cell, xs, first, *, least=1.0):
 def gated_deltanet(cell, xs, first, *, corrects=True):
     """With the matrix I - beta k k^T written out (memory.md 4.4)."""
     H, d = cell.heads, cell.head_size
-    silu = lambda x: x * sigmoid(x)
     ys, S = [], np.zeros((H, d, d))
     for x, new in zip(xs, first, strict=True):
         (q, k, v, g), (b, a) = affine(cell.enter, x).reshape(4, H, d), affine(cell.gate, x).reshape(2, H)
@@ -74,13 +74,76 @@ def gated_deltanet(cell, xs, first, *, corrects=True):
             erase = np.eye(d) - corrects * beta[h] * np.outer(k[h], k[h])
             S[h] = (0 * S[h] if new else alpha[h] * S[h] @ erase) + beta[h] * np.outer(v[h], k[h])
         read = np.einsum("hij,hj->hi", S, q)
-        normed = read / np.sqrt((read**2).mean(1, keepdims=True) + 1e-6) * np.asarray(cell.scale)
-        ys.append(affine(cell.leave, (normed * silu(g)).reshape(-1)))
+        ys.append(affine(cell.leave, (normalized(read, cell.scale) * silu(g)).reshape(-1)))
+    return np.stack(ys)
+
+
+def silu(x):
+    return x * sigmoid(x)
+
+
+def normalized(x, scale):
+    return x / np.sqrt((x**2).mean(-1, keepdims=True) + 1e-6) * np.asarray(scale)
+
+
+def gsa(cell, xs, first, *, damping=8):
+    """Slot by slot, with the softmax written out."""
+    H, d, M = cell.heads, cell.head_size, cell.slots
+    ys, K, V = [], np.zeros((H, M, d)), np.zeros((H, M, d))
+    for x, new in zip(xs, first, strict=True):
+        q, k, v = silu(affine(cell.enter, x)).reshape(3, H, d)
+        alpha = sigmoid(affine(cell.gate, x)).reshape(H, M) ** (1 / damping)
+        K, V = (0 * K, 0 * V) if new else (K, V)
+        a = np.zeros((H, d))
+        for h in range(H):
+            for m in range(M):
+                K[h, m] = alpha[h, m] * K[h, m] + (1 - alpha[h, m]) * k[h]
+                V[h, m] = alpha[h, m] * V[h, m] + (1 - alpha[h, m]) * v[h]
+            weights = np.exp(K[h] @ q[h])
+            a[h] = V[h].T @ (weights / weights.sum())
+        ys.append(affine(cell.leave, normalized(silu(a).reshape(-1), cell.scale)))
+    return np.stack(ys)
+
+
+def mamba2(cell, xs, first, *, forgets=True):
+    """With the convolution over the inputs of the episode so far, as the authors' code has it."""
+    H, d, N, weight = cell.heads, cell.head_size, cell.state_size, np.asarray(cell.conv.weight)
+    ys, h, past = [], np.zeros((H, d, N)), []
+    for x, new in zip(xs, first, strict=True):
+        v, z = np.split(affine(cell.enter, x), 2)
+        keys, dt = np.split(affine(cell.wide, x), [2 * N])
+        past = [*([] if new and forgets else past), np.concatenate([v, keys])]
+        mixed = np.asarray(cell.conv.bias) + sum(w * u for w, u in zip(weight[::-1], past[::-1], strict=False))
+        v, B, C = np.split(silu(mixed), [H * d, H * d + N])
+        v, dt = v.reshape(H, d), np.log1p(np.exp(dt))
+        a = np.zeros((H, d))
+        for i in range(H):
+            h[i] = (0 * h[i] if new else np.exp(-dt[i] * np.exp(cell.rate[i])) * h[i]) + dt[i] * np.outer(v[i], B)
+            a[i] = h[i] @ C + cell.skip[i] * v[i]
+        ys.append(affine(cell.leave, normalized(a.reshape(-1) * silu(z), cell.scale)))
+    return np.stack(ys)
+
+
+def shm(cell, xs, first, *, draw=None):
+    """Entry by entry, its draws looked up by the step of the episode."""
+    theta, M = np.asarray(cell.theta), cell.theta.shape[1]
+    ys, S, n = [], np.zeros((M, M)), 0
+    for x, new in zip(xs, first, strict=True):
+        k, q, v, c, eta = np.split(np.asarray(cell.enter.weight) @ x, np.arange(1, 5) * M)
+        k, q = (np.maximum(z, 0) / (1e-5 + np.maximum(z, 0).sum()) for z in (k, q))
+        S, n = (0 * S, 0) if new else (S, n)
+        row = theta[draws(len(theta))[n] if draw is None else draw]
+        for i in range(M):
+            for j in range(M):
+                S[i, j] = (1 + np.tanh(row[i] * c[j])) * S[i, j] + sigmoid(eta[0]) * v[i] * k[j]
+        ys.append(affine(cell.leave, S @ q))
+        n += 1
     return np.stack(ys)
 
 
 def small(cell_class=GaLiTe, **settings):
-    return cell_class(SIZE, heads=2, head_size=4, key=jax.random.key(0), **settings)
+    width = {"units": 4} if cell_class is SHM else {"heads": 2, "head_size": 4}
+    return cell_class(SIZE, key=jax.random.key(0), **width, **settings)
 
 
 CELLS = {
@@ -93,6 +156,9 @@ CELLS = {
     ),
     "mlstm": (MLSTM, {}, mlstm, {"least": 0.5}),
     "gated_deltanet": (GatedDeltaNet, {}, gated_deltanet, {"corrects": False}),
+    "gsa": (GSA, {"slots": 3}, gsa, {"damping": 1}),
+    "mamba2": (Mamba2, {"state_size": 3}, mamba2, {"forgets": False}),
+    "shm": (SHM, {"thetas": 5}, shm, {"draw": 0}),
 }
 
 
@@ -129,6 +195,27 @@ def test_heads_forget_at_different_rates_at_birth():
     np.testing.assert_allclose(np.log1p(np.exp(rates(GatedDeltaNet))), np.geomspace(1e-3, 1e-1, 4))
 
 
+def test_gsa_slots_and_mamba_heads_forget_at_different_rates_at_birth():
+    bias = small(GSA, slots=3).gate.bias
+    np.testing.assert_allclose(-np.log(sigmoid(bias)) / 8, np.tile([1e-3, 1e-2, 1e-1], 2), rtol=1e-6)
+    cell = Mamba2(SIZE, heads=3, head_size=2, key=jax.random.key(0))
+    np.testing.assert_allclose(np.log1p(np.exp(cell.wide.bias[4:])), [1e-3, 1e-2, 1e-1], rtol=1e-6)
+    np.testing.assert_allclose(np.exp(cell.rate), [1, 8.5, 16])
+
+
+def test_shm_draws_every_row_equally_often_and_never_in_one_order():
+    rounds = draws(128).reshape(ORDERS, 128)
+    np.testing.assert_array_equal(np.sort(rounds, 1), np.broadcast_to(np.arange(128), rounds.shape))
+    assert len({tuple(order) for order in rounds}) == ORDERS
+
+
+def test_shm_is_stable_at_birth():
+    """Rows of mean 0, each as often: no input makes what is in the state grow from period to period."""
+    theta = np.asarray(SHM(SIZE, units=7, thetas=20, key=jax.random.key(0)).theta)
+    for c in (-3.0, -0.3, 0.3, 3.0):
+        assert (np.log1p(np.tanh(theta * c)).sum(0) < 0).all()
+
+
 def test_enough_channels_are_the_matrix_state():
     """For T up to its channels AGaLiTe is GaLiTe with the same weights, but for the epsilons."""
     matrix, steps = small(eta=3, feature_map="softplus"), 5
@@ -159,6 +246,11 @@ def test_published_stack_has_the_published_size():
         (lambda key: GaLiTe(8, decay="outter", key=key), "decay `outter`; did you mean `outer`"),
         (lambda key: GaLiTe(8, eta=0, key=key), "eta=0: at least 1"),
         (lambda key: GaLiTe(8, feature_map="rleu", key=key), "feature_map `rleu`; did you mean `relu`"),
+        (lambda key: MLSTM(8, heads=0, key=key), "heads=0: at least 1"),
+        (lambda key: GSA(8, slots=0, key=key), "slots=0: at least 1"),
+        (lambda key: Mamba2(8, state_size=0, key=key), "state_size=0: at least 1"),
+        (lambda key: Mamba2(8, conv=0, key=key), "conv=0: at least 1"),
+        (lambda key: SHM(8, thetas=0, key=key), "thetas=0: at least 1"),
     ],
 )
 def test_bad_settings_are_named(build, message):

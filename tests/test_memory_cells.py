@@ -14,7 +14,7 @@ from mutants.memory import CurrentKey
 
 from romanesco.core.errors import BadInput
 from romanesco.core.layers import orthogonal
-from romanesco.memory import GRU, LSTM, MEMORIES, AGaLiTe, Feedforward, Stack, Window
+from romanesco.memory import BRC, GRU, LSTM, MEMORIES, AGaLiTe, Feedforward, Stack, Window
 from romanesco.memory.basis import channel_rank, coefficients, layout
 from romanesco.memory.stack import GRUGate
 
@@ -85,6 +85,20 @@ def lstm(cell, xs, first):
     return np.stack(ys)
 
 
+def brc(cell, xs, first):
+    ys, h, bias = [], np.zeros(cell.size_out), np.asarray(cell.bias)
+    full = len(cell.recur) > 2
+    (wa, wc), (ba, bc) = np.split(np.asarray(cell.recur), 2), np.split(bias, 2)
+    wa, wc = (w if full else np.diag(w[0]) for w in (wa, wc))
+    for x, new in zip(xs, first, strict=True):
+        xa, xc, xh = np.split(np.asarray(cell.enter.weight) @ x, 3)
+        h = 0 * h if new else h
+        a, c = 1 + np.tanh(xa + wa @ h + ba), sigmoid(xc + wc @ h + bc)
+        h = c * h + (1 - c) * np.tanh(xh + a * h)
+        ys.append(h)
+    return np.stack(ys)
+
+
 def window(cell, xs, first):
     H, d, ys, start = cell.heads, cell.head_size, [], 0
     parts = np.stack([affine(cell.enter, x).reshape(3, H, d) for x in xs])
@@ -144,6 +158,13 @@ def small(**settings):
 @pytest.mark.parametrize("units", [None, 4])
 def test_recurrent_cell_is_its_definition(float64, cell_class, definition, units):
     require_both(cell_class(SIZE, units=units, key=jax.random.key(0)), definition)
+
+
+@pytest.mark.parametrize("neuromodulated", [False, True])
+def test_bistable_cell_is_its_definition(float64, neuromodulated):
+    cell = BRC(SIZE, units=4, neuromodulated=neuromodulated, key=jax.random.key(0))
+    bias = jax.random.normal(jax.random.key(2), cell.bias.shape)
+    require_both(eqx.tree_at(lambda m: m.bias, cell, bias), brc)
 
 
 @pytest.mark.parametrize("width", [2, 5, 64])
@@ -253,6 +274,17 @@ def test_window_sequence_keeps_nan_from_those_who_cannot_see_it():
         np.testing.assert_array_equal(np.isnan(ys).any(1), np.isin(np.arange(T), [9, 10]))
 
 
+@pytest.mark.parametrize(("bias", "kept"), [(0.5, True), (-0.5, False)])
+def test_a_bistable_unit_keeps_its_sign_for_ever(bias, kept):
+    """One input of either sign, then 2,000 steps of none: held where a > 1, faded where a < 1."""
+    cell = BRC(1, units=1, key=jax.random.key(0))
+    parts = jnp.array([[0.0], [0.0], [1.0]]), jnp.zeros((2, 1)), jnp.array([bias, 0.0])
+    cell = eqx.tree_at(lambda m: (m.enter.weight, m.recur, m.bias), cell, parts)
+    xs, first = jnp.zeros((2000, 1)), jnp.zeros(2000, bool)
+    high, low = (by_sequence(cell, xs.at[0].set(x), first)[-1, 0] for x in (2.0, -2.0))
+    assert high > 0.5 and low < -0.5 if kept else max(abs(high), abs(low)) < 1e-6
+
+
 def test_lstm_remembers_at_birth():
     bias = LSTM(SIZE, units=3, key=jax.random.key(0)).enter.bias
     np.testing.assert_array_equal(bias, [0, 0, 0, 1, 1, 1, 0, 0, 0, 0, 0, 0])
@@ -321,6 +353,7 @@ def test_a_cell_says_how_it_is_stacked_and_the_caller_may_say_otherwise():
         (lambda key: Window(12, window=1, key=key), "window=1: at least 2"),
         (lambda key: Window(12, head_size=0, key=key), "head_size=0: at least 1"),
         (lambda key: GRU(8, units=0, key=key), "units=0: at least 1"),
+        (lambda key: BRC(8, units=0, key=key), "units=0: at least 1"),
         (lambda key: Feedforward(8, layers=-1, key=key), "layers=-1: at least 0"),
         (lambda key: Stack.of(AGaLiTe, size=8, layers=0, key=key), "layers=0: at least 1"),
         (lambda key: Stack.of(AGaLiTe, size=8, gate="gur", key=key), "gate `gur`; did you mean `gru`"),

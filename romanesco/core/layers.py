@@ -52,6 +52,11 @@ def widen(x: Array) -> Array:
     return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
+def rms_norm(x: Float[Array, "*n D"], scale: Float[Array, "D"]) -> Float[Array, "*n D"]:
+    """x over the root of the mean of its squares on the last axis, times `scale` (Zhang & Sennrich, 2019)."""
+    return x * jax.lax.rsqrt((x**2).mean(-1, keepdims=True) + 1e-6) * scale
+
+
 class Norm(eqx.Module):
     """Layer normalization of the last axis with scale and shift (Ba et al., 2016), in at least float32."""
 

@@ -1,163 +1,16 @@
-"""The options of the groups, one dataclass each; those of `env` are in `lab/worlds.py`. Needs no JAX."""
+"""The options of the groups, one dataclass each; those of `env` are in `lab/worlds.py`, of `memory` in
+`lab/memories.py`. Needs no JAX."""
 
 from dataclasses import dataclass
 from typing import ClassVar
 
 from romanesco.lab.fields import Option, key, positive, size
+from romanesco.lab.memories import MEMORIES, Memory
 from romanesco.lab.worlds import WORLDS, Environment, GivenEnvironment
 
 ACTS = ("tanh", "relu", "gelu", "silu", "none")
 CONTROLS = ("none", "uniform", "frozen_qk", "no_residual", "mlp_matched")
 INF = float("inf")
-
-
-@dataclass
-class Memory(Option):
-    """What turns past and present features into one vector."""
-
-
-@dataclass
-class NoMemory(Memory):
-    """No memory: dense tanh layers."""
-
-    name: ClassVar[str] = "none"
-    layers: int = key(2, "dense layers as wide as their input; 0: none", least=0)
-
-
-@dataclass
-class Lstm(Memory):
-    """Long short-term memory (Hochreiter and Schmidhuber, 1997)."""
-
-    name: ClassVar[str] = "lstm"
-    units: int | None = size(None, "width of the state; null: that of the encoder")
-
-
-@dataclass
-class Gru(Memory):
-    """Gated recurrent unit (Cho et al., 2014)."""
-
-    name: ClassVar[str] = "gru"
-    units: int | None = size(None, "width of the state; null: that of the encoder")
-
-
-@dataclass
-class Agalite(Memory):
-    """Gated linear attention with an approximate state (Pramanik et al., 2024)."""
-
-    name: ClassVar[str] = "agalite"
-    layers: int = size(4, "layers")
-    heads: int = size(4, "heads of a layer")
-    head_size: int = size(64, "width of a head")
-    eta: int = size(4, "feature factor: keys have eta x head_size features")
-    channels: int = size(5, "channels (slots) that stand for the matrix state; 1: values only")
-    basis: str = key("quadrature", "functions of time of the channels", choices=("quadrature", "reference"))
-    feature_map: str = key("relu", "of keys and queries", choices=("relu", "softplus"))
-    gate: str = key("gru", "how a branch joins its layer", choices=("gru", "residual"))
-    ffn: int | None = size(128, "width of the feed-forward branch; null: twice the layer's")
-
-
-@dataclass
-class Galite(Memory):
-    """Gated linear attention with a matrix state (Pramanik et al., 2024)."""
-
-    name: ClassVar[str] = "galite"
-    layers: int = size(4, "layers")
-    heads: int = size(4, "heads of a layer")
-    head_size: int = size(64, "width of a head")
-    eta: int | None = size(None, "feature factor: keys have eta x head_size features; null: 4, with decay=reference 2")
-    decay: str = key("outer", "of the state: what agalite stands for, or published", choices=("outer", "reference"))
-    feature_map: str = key("relu", "of keys and queries", choices=("relu", "softplus"))
-    gate: str = key("gru", "how a branch joins its layer", choices=("gru", "residual"))
-    ffn: int | None = size(128, "width of the feed-forward branch; null: twice the layer's")
-
-
-@dataclass
-class Mlstm(Memory):
-    """Matrix memory with exponential input gates (Beck et al., 2024)."""
-
-    name: ClassVar[str] = "mlstm"
-    layers: int = size(4, "layers")
-    heads: int = size(4, "heads of a layer")
-    head_size: int = size(64, "width of a head")
-    gate: str = key("residual", "how a branch joins its layer", choices=("gru", "residual"))
-    ffn: int | None = size(None, "width of the feed-forward branch; null: twice the layer's")
-
-
-@dataclass
-class GatedDeltanet(Memory):
-    """Matrix memory that corrects what a key reads (Yang et al., 2025)."""
-
-    name: ClassVar[str] = "gated_deltanet"
-    layers: int = size(4, "layers")
-    heads: int = size(4, "heads of a layer")
-    head_size: int = size(64, "width of a head")
-    gate: str = key("residual", "how a branch joins its layer", choices=("gru", "residual"))
-    ffn: int | None = size(None, "width of the feed-forward branch; null: twice the layer's")
-
-
-@dataclass
-class Window(Memory):
-    """Attention over the last steps of the episode, with a bias for each age."""
-
-    name: ClassVar[str] = "window"
-    layers: int = size(4, "layers")
-    heads: int = size(4, "heads of a layer; divide its width unless head_size is given")
-    window: int = key(128, "steps that a query sees, its own among them", least=2)
-    head_size: int | None = size(None, "width of a head; null: width / heads")
-    gate: str = key("residual", "how a branch joins its layer", choices=("gru", "residual"))
-    ffn: int | None = size(None, "width of the feed-forward branch; null: twice the layer's")
-
-
-@dataclass
-class Mingru(Memory):
-    """Minimal gated recurrent unit, whose gates do not see its state (Feng et al., 2024)."""
-
-    name: ClassVar[str] = "mingru"
-    layers: int = size(4, "layers")
-    gate: str = key("residual", "how a branch joins its layer", choices=("gru", "residual"))
-    ffn: int | None = size(None, "width of the feed-forward branch; null: twice the layer's")
-
-
-@dataclass
-class Lru(Memory):
-    """Linear recurrent unit: a diagonal complex recurrence (Orvieto et al., 2023)."""
-
-    name: ClassVar[str] = "lru"
-    layers: int = size(4, "layers")
-    gate: str = key("residual", "how a branch joins its layer", choices=("gru", "residual"))
-    ffn: int | None = size(None, "width of the feed-forward branch; null: twice the layer's")
-
-
-@dataclass
-class Rtu(Memory):
-    """Recurrent trace unit: a diagonal complex recurrence read through relu (Elelimy et al., 2024)."""
-
-    name: ClassVar[str] = "rtu"
-    units: int | None = size(None, "complex units, two numbers of the output each; null: the width of the encoder")
-
-
-@dataclass
-class Ffm(Memory):
-    """Fast and Forgetful Memory: traces that fade and turn (Morad et al., 2023)."""
-
-    name: ClassVar[str] = "ffm"
-    units: int | None = size(None, "width of the output; null: that of the encoder")
-    traces: int = size(32, "decay rates")
-    contexts: int = size(4, "frequencies; the state is traces x contexts complex numbers")
-
-
-@dataclass
-class Gtrxl(Memory):
-    """Gated transformer over the last steps of the episode, with relative positions (Parisotto et al., 2020)."""
-
-    name: ClassVar[str] = "gtrxl"
-    layers: int = size(4, "layers")
-    heads: int = size(4, "heads of a layer")
-    head_size: int = size(64, "width of a head")
-    window: int = key(128, "steps that a query sees, its own among them; the published memory_len + 1", least=2)
-    query_norm: bool = key(True, "queries read the normalized input; false: as published code has it")
-    gate: str = key("gru", "how a branch joins its layer", choices=("gru", "residual"))
-    ffn: int | None = size(None, "width of the feed-forward branch; null: the layer's")
 
 
 @dataclass
@@ -300,9 +153,7 @@ def _by_name(*options: type[Option]) -> dict[str, type[Option]]:
 BASES: dict[str, type[Option]] = {"env": Environment, "memory": Memory, "encoder": Encoder, "algorithm": Algorithm}
 GROUPS: dict[str, dict[str, type[Option]]] = {
     "env": _by_name(*WORLDS),
-    "memory": _by_name(
-        NoMemory, Lstm, Gru, Agalite, Galite, Gtrxl, Window, Mingru, Lru, Mlstm, GatedDeltanet, Rtu, Ffm
-    ),
+    "memory": _by_name(*MEMORIES),
     "encoder": _by_name(Identity, Linear, Mlp, Cnn, Attention, Patches, Entities, Cross),
     "algorithm": _by_name(Ppo, A2c),
 }

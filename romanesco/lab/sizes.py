@@ -7,7 +7,8 @@ from fractions import Fraction
 from romanesco.core.errors import BadInput
 from romanesco.lab.config import NEVER, PARTS, Config
 from romanesco.lab.fields import PERCENT, show
-from romanesco.lab.options import Agalite, Attends, Encoder, Gtrxl, NoMemory, Window
+from romanesco.lab.memories import Agalite, Gtrxl, NoMemory, Window
+from romanesco.lab.options import Attends, Encoder
 from romanesco.lab.worlds import Environment, HostEnvironment, MountainCar, TMaze, shown
 
 MOST_UPDATES = 2**31 - 1  # updates are numbered in 32 bits

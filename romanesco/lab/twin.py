@@ -6,7 +6,7 @@ import dataclasses
 
 from romanesco.core.errors import BadInput
 from romanesco.lab.config import Config
-from romanesco.lab.options import NoMemory
+from romanesco.lab.memories import NoMemory
 from romanesco.lab.sizes import settle
 
 

@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 from romanesco.core.errors import BadInput, check_positive, nearest
 from romanesco.core.layers import dense, orthogonal, widen
 from romanesco.memory.basis import Layout, check_basis, layout
+from romanesco.memory.chunks import phases
 from romanesco.memory.slots import SHUT, State, advance, chunk_length, gates, queries, read, recur
 from romanesco.memory.stack import Stacked
 
@@ -117,10 +118,10 @@ class AGaLiTe(eqx.Module):
     def sequence(self, carry, xs: Float[Array, "T D"], first: Bool[Array, "T"]):
         (state, phase), form, T = carry, self.form, len(first)
         if form.start is None:  # turn the slots, not the phases: those are then one and the same for a batch of streams
-            turn, phases = phase, jnp.arange(T) % form.slots
+            turn, at = phase, jnp.arange(T) % form.slots
         else:
-            turn, phases = 0, _phases(phase, first, form.start, len(form.writes))
-        writes = jnp.asarray(form.writes, state.keys.dtype)[phases]
+            turn, at = 0, phases(phase, first, form.start, len(form.writes))
+        writes = jnp.asarray(form.writes, state.keys.dtype)[at]
         pad = -T % chunk_length(T)
 
         def padded(x, value):
@@ -129,16 +130,9 @@ class AGaLiTe(eqx.Module):
         wide, low = self._enter(xs)
         inputs = padded(wide, SHUT), padded(low, SHUT), padded(first, False), padded(writes, 0)
         state, a = recur(FEATURES[self.feature_map], form, _turned(state, -turn), *inputs)
-        phase = (phase + T if form.start is None else phases[-1] + 1) % len(form.writes)
+        phase = (phase + T if form.start is None else at[-1] + 1) % len(form.writes)
         return (_turned(state, turn), phase), self._leave(a[:T])
 
 
 def _turned(state: State, by) -> State:
     return jax.tree.map(lambda x: jnp.roll(x, by, 1), state)
-
-
-def _phases(phase: Int[Array, ""], first: Bool[Array, "T"], start: int, period: int) -> Int[Array, "T"]:
-    """Phases of steps of which the first would have `phase`, each episode starting anew at `start`."""
-    t = jnp.arange(len(first))
-    last = jax.lax.cummax(jnp.where(first, t, -1))
-    return jnp.where(last < 0, phase + t, start + t - last) % period

@@ -5,7 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, PyTree
+from jaxtyping import Array, Bool, Float, Int, PyTree
 
 
 def scan_chunks(
@@ -18,13 +18,14 @@ def scan_chunks(
     T = first.shape[0]
     if T == 0:
         raise ValueError("a sequence of T = 0 steps has no last carry")
-    body, whole, parts = jax.checkpoint(body), T - T % chunk, []
+    once = jax.checkpoint(lambda *args: body(*args))  # modules, and so their methods, cannot be hashed
+    whole, parts = T - T % chunk, []
     if whole:
         folded = jax.tree.map(lambda x: x[:whole].reshape(-1, chunk, *x.shape[1:]), (xs, first))
-        carry, ys = jax.lax.scan(lambda carry, part: body(carry, *part), carry, folded)
+        carry, ys = jax.lax.scan(lambda carry, part: once(carry, *part), carry, folded)
         parts.append(jax.tree.map(lambda y: y.reshape(whole, *y.shape[2:]), ys))
     if whole < T:
-        carry, ys = body(carry, *jax.tree.map(lambda x: x[whole:], (xs, first)))
+        carry, ys = once(carry, *jax.tree.map(lambda x: x[whole:], (xs, first)))
         parts.append(ys)
     return carry, jax.tree.map(lambda *ys: jnp.concatenate(ys), *parts)
 
@@ -33,6 +34,13 @@ def seen(first: Bool[Array, "Q"]) -> tuple[Bool[Array, "Q Q"], Bool[Array, "Q"]]
     """-> whether t sees j: no later and of its episode; and whether t sees what was carried into the chunk."""
     episode, t = jnp.cumsum(first), jnp.arange(len(first))
     return (episode[:, None] == episode) & (t[:, None] >= t), episode == 0
+
+
+def phases(phase: Int[Array, ""], first: Bool[Array, "T"], start: int, period: int) -> Int[Array, "T"]:
+    """Phases of steps of which the first would have `phase`, each episode starting anew at `start`."""
+    t = jnp.arange(len(first))
+    last = jax.lax.cummax(jnp.where(first, t, -1))
+    return jnp.where(last < 0, phase + t, start + t - last) % period
 
 
 def elapsed(log_decay: Float[Array, "Q *s"], first: Bool[Array, "Q"]) -> Float[Array, "Q *s"]:

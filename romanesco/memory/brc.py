@@ -1,0 +1,63 @@
+"""The bistable recurrent cell: a state that a unit can hold for as long as no input moves it. U units."""
+
+from typing import ClassVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Key
+
+from romanesco.core.layers import dense, lecun, widen
+from romanesco.memory.gru import check_units, gated
+from romanesco.memory.stack import Stacked
+
+
+class BRC(eqx.Module):
+    """Bistable recurrent cell (Vecoven et al., 2021, arXiv 2006.05252).
+
+    a = 1 + tanh(Ua x + wa h + ba); c = sig(Uc x + wc h + bc); h' = c h + (1 - c) tanh(U x + a h). While a > 1 a
+    unit has two stable states, between which only its inputs move it; while a <= 1 it has one, and fades. Each unit
+    sees itself alone, wa and wc being numbers, at birth 1; with `neuromodulated=True` (the paper's nBRC) they are
+    matrices, at birth orthogonal.
+    """
+
+    enter: eqx.nn.Linear  # x -> parts of a, c and of the new state
+    recur: Float[Array, "R U"]  # h -> parts of a, c: two numbers a unit, or a matrix of twice as many rows
+    bias: Float[Array, "R"]  # of a, c
+
+    stacked: ClassVar[Stacked | None] = None
+
+    def __init__(self, size: int, *, units: int | None = None, neuromodulated: bool = False, key: Key[Array, ""]):
+        units = check_units(size if units is None else units)
+        k_enter, k_recur = jax.random.split(key)
+        self.enter = lecun(size, 3 * units, bias=False, key=k_enter)
+        self.recur = gated(units, units, 2, key=k_recur).weight if neuromodulated else jnp.ones((2, units))
+        self.bias = jnp.zeros(2 * units)
+
+    @staticmethod
+    def example(key: Key[Array, ""], T: int) -> tuple["BRC", Float[Array, "T D"]]:
+        k_cell, k_x = jax.random.split(key)
+        return BRC(6, units=5, key=k_cell), 2 * jax.random.normal(k_x, (T, 6))
+
+    @property
+    def size_out(self) -> int:
+        return self.recur.shape[1]
+
+    def init_carry(self) -> Float[Array, "U"]:
+        return jnp.zeros(self.size_out, widen(self.bias).dtype)
+
+    def _advance(self, h, x, first):
+        h = jnp.where(first, 0.0, h)
+        seen = self.recur * h if len(self.recur) == 2 else widen(self.recur @ h.astype(self.recur.dtype))
+        xa, xc, xh = jnp.split(x, 3)
+        a, c = jnp.split(seen.reshape(-1) + self.bias, 2)
+        a, c = 1 + jnp.tanh(xa + a), jax.nn.sigmoid(xc + c)
+        h = c * h + (1 - c) * jnp.tanh(xh + a * h)
+        return h, h
+
+    def step(self, carry, x: Float[Array, "D"], first: Bool[Array, ""]):
+        return self._advance(carry, widen(dense(self.enter, x)), first)
+
+    def sequence(self, carry, xs: Float[Array, "T D"], first: Bool[Array, "T"]):
+        inputs = widen(dense(self.enter, xs)), first
+        return jax.lax.scan(lambda h, x: self._advance(h, *x), carry, inputs)
