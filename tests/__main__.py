@@ -76,7 +76,7 @@ def wheel() -> Counter:
     with tempfile.TemporaryDirectory() as folder:
         source, env, away = (Path(folder) / name for name in ("source", "env", "away"))
         shutil.copytree(ROOT / "romanesco", source / "romanesco", ignore=shutil.ignore_patterns("__pycache__"))
-        for name in ("pyproject.toml", "README.md", "LICENSE"):
+        for name in ("pyproject.toml", "README.md", "LICENSE", "NOTICE"):
             shutil.copy(ROOT / name, source)
         counts = tool("pip", "wheel", "-q", "--no-deps", "-w", folder, source)
         shutil.rmtree(source)
