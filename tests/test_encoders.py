@@ -112,6 +112,8 @@ def test_bytes_are_divided_by_255_and_floats_are_not():
     bytes_, floats = Cnn(image(36, 36, 1), width=8, key=KEY), Cnn(Box((36, 36, 1)), width=8, key=KEY)
     x = jax.random.randint(KEY, (36, 36, 1), 0, 256)
     np.testing.assert_allclose(bytes_(x.astype(jnp.uint8)), floats(x.astype(jnp.float32) / 255), rtol=1e-5, atol=1e-6)
+    as_they_are = Cnn(image(36, 36, 1), width=8, scale=False, key=KEY)
+    np.testing.assert_allclose(as_they_are(x.astype(jnp.uint8)), floats(x.astype(jnp.float32)), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("shape", [(35, 84, 3), (3, 84, 35), (4, 35, 35, 1), (7, 7, 3)])

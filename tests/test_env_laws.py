@@ -1,5 +1,6 @@
-"""Every registered pure world, bare and behind transforms, obeys the laws E1-E9; what is listed of it is true."""
+"""Every registered pure world, bare and behind transforms, obeys the laws E1-E10; what is listed of it is true."""
 
+import numpy as np
 import pytest
 
 from romanesco.core.errors import BadInput
@@ -13,14 +14,17 @@ from romanesco.laws.environment import LAWS
 WRAPPED = {
     "tmaze-stack": ("tmaze", {"max_steps": 7, "stack": 3}),
     "cartpole-hidden-stack": ("cartpole", {"max_steps": 7, "no_velocity": True, "stack": 2}),
+    "mysterypath-symbols-stack": (
+        "mysterypath", {"max_steps": 7, "stack": 2}, {"variant": "continuous", "obs": "symbolic", "easy": False}
+    ),
     "pendulum-rescaled": ("pendulum", {"max_steps": 7, "rescale_actions": True}),
-}
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module", params=[*PURE, *WRAPPED])
 def env(request):
-    name, settings = WRAPPED.get(request.param, (request.param, {}))
-    return apply(ENVS[name](), **settings)
+    name, settings, *options = WRAPPED.get(request.param, (request.param, {}))
+    return apply(ENVS[name](**dict(*options)), **settings)
 
 
 @pytest.mark.parametrize("law", LAWS)
@@ -44,6 +48,21 @@ def test_row_is_true(env, request):
 
 def test_every_world_is_listed():
     assert set(ENVS) == {*ROWS, "gymnax", "gymnasium"}
+
+
+@pytest.mark.parametrize(
+    ("alias", "variant", "easy"),
+    [
+        ("MysteryPath-v0", "continuous", False), ("MysteryPath-Easy-v0", "continuous", True),
+        ("MysteryPath-Grid-v0", "grid", False), ("MysteryPath-Grid-Easy-v0", "grid", True),
+    ],
+)  # fmt: skip
+def test_an_id_of_mystery_path_sets_its_options(alias, variant, easy):
+    name, options = resolve(alias)
+    assert alias in ROWS[name].aliases
+    world = ENVS[name](**options).dynamics
+    assert (world.variant.actions, world.easy) == ({"grid": 4, "continuous": 9}[variant], easy)
+    assert float(world.reward_path_progress) == np.float32(0 if alias == "MysteryPath-Grid-v0" else 0.1)
 
 
 @pytest.mark.parametrize("alias", ALIASES)

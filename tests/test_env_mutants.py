@@ -1,4 +1,4 @@
-"""Every law E1-E9 refuses the worlds that break it, in words that name the fault, and lets the sound one pass."""
+"""Every law E1-E10 refuses the worlds that break it, in words that name the fault, and lets the sound one pass."""
 
 import pytest
 from mutants.environment import BROKEN, Mutant

@@ -80,6 +80,38 @@ def test_tmaze_presets_are_the_published_ones_but_for_the_corridor(name):
     assert (ours.agent.head_gain, theirs.agent.head_gain) == (0.01, 1.414)
 
 
+MYSTERY_PATH = {  # subho406/agalite@101acbe config/mysterypath: eta, or steps that are seen
+    "agalite4": ("eta", 4),
+    "agalite8": ("eta", 8),
+    "gtrxl128": ("window", 129),
+    "gtrxl64": ("window", 65),
+    "gtrxl32": ("window", 33),
+}
+
+
+@pytest.mark.parametrize("name", MYSTERY_PATH)
+def test_mystery_path_presets_are_the_published_ones_but_for_their_faults(name):
+    (ours,), (theirs,) = resolve(f"mysterypath/{name}"), resolve(f"mysterypath/{name}_published")
+    size, value = MYSTERY_PATH[name]
+    for c in (ours, theirs):
+        a, m = c.algorithm, c.memory
+        assert (a.name, c.num_envs, a.horizon, a.epochs, a.minibatches) == ("ppo", 128, 128, 3, 8)
+        assert (a.learning_rate, a.entropy_cost, a.max_grad_norm, a.adam_eps) == (2.5e-4, 3e-4, 5.0, 1e-8)
+        assert (a.gamma, a.lam, a.clip, c.total_steps, c.agent.actor_hidden) == (0.99, 0.95, 0.2, 150_000_000, [256])
+        assert (m.layers, m.heads, m.head_size, m.ffn, getattr(m, size)) == (
+            4,
+            4,
+            64,
+            {"window": None}.get(size, 128),
+            value,
+        )
+        assert (c.encoder.name, c.encoder.width, c.env.variant, c.env.easy) == ("cnn", 128, "grid", True)
+    differ = [(c.env.limit_is_terminal, c.encoder.scale, c.agent.head_gain) for c in (ours, theirs)]
+    assert differ == [(False, True, 0.01), (True, False, 1.414)]
+    if size == "eta":
+        assert (theirs.memory.basis, theirs.memory.channels) == ("reference", 2)
+
+
 def test_cartpole_ends_on_its_budget_with_everything_at_zero():
     (c,) = resolve("cartpole/mlp")
     assert c.final_step == c.total_steps == 100_096 and c.algorithm.anneal == ["learning_rate", "clip"]

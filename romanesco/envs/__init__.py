@@ -8,6 +8,7 @@ ENVS = Registry(
         "tmaze": "romanesco.envs.tmaze:tmaze",
         "tmaze_walk": "romanesco.envs.tmaze:tmaze_walk",
         "tmaze_endless": "romanesco.envs.corridors:tmaze_endless",
+        "mysterypath": "romanesco.envs.mysterypath:mysterypath",
         **{f"probe{i}": f"romanesco.envs.probe:probe{i}" for i in range(1, 9)},
         "cartpole": "romanesco.envs.pure:cartpole",
         "acrobot": "romanesco.envs.pure:acrobot",

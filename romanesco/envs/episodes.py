@@ -13,6 +13,7 @@ from jaxtyping import Array, Bool, Float, Int, Key, PyTree, UInt8
 from romanesco.core.errors import BadInput
 from romanesco.core.spaces import Param, Space
 from romanesco.core.types import TimeStep
+from romanesco.envs.lazy import lazy
 
 
 class Dynamics(eqx.Module):
@@ -94,12 +95,16 @@ class Episodes(eqx.Module):
     At key k every step splits k_init, k_step, k_obs; so does `reset`, and an autoreset at k is `reset(k)` unless the
     dynamics has its own `again`. Termination wins over the limit; a limit keeps discount 1 unless
     `limit_is_terminal`, which reproduces references that confuse the two. No gradient passes.
+
+    `lazy_width` is for worlds whose `init` is dear: under `vmap` only ended streams start anew, that many at a time.
+    0 starts anew everywhere and selects; the numbers are the same.
     """
 
     dynamics: Dynamics
     max_steps: int | None = eqx.field(static=True, default=None)
     threshold: float | None = eqx.field(static=True, default=None)
     limit_is_terminal: bool = eqx.field(static=True, default=False)
+    lazy_width: int = eqx.field(static=True, default=0)
 
     def __check_init__(self):
         if self.max_steps is not None and self.max_steps < 1:
@@ -143,8 +148,7 @@ class Episodes(eqx.Module):
         k_init, k_step, k_obs = jax.random.split(key, 3)
         first = state.ended
         moved, reward, discount = self._move(k_step, state, action)
-        begun = self._begin(self.dynamics.again(k_init, state.s))
-        state = choose(first, begun, moved)
+        state = self._again(first, moved, k_init, state.s)
         return self._say(k_obs, state, jnp.where(first, 0.0, reward), jnp.where(first, 1.0, discount), first)
 
     def metrics(self, state: Episode) -> dict[str, Float[Array, ""]]:
@@ -161,6 +165,14 @@ class Episodes(eqx.Module):
     def limited(self, max_steps: int | None) -> "Episodes":
         """-> this world under another time limit."""
         return dataclasses.replace(self, dynamics=self.dynamics.limited(max_steps), max_steps=max_steps)
+
+    def _again(self, first: Bool[Array, ""], moved: Episode, key: Key[Array, ""], s: PyTree) -> Episode:
+        """-> a new episode where `first`, else `moved`."""
+        if not self.lazy_width:
+            return choose(first, self._begin(self.dynamics.again(key, s)), moved)
+        arrays, static = eqx.partition(self.dynamics, eqx.is_array)
+        begin = lambda arrays, key, s: self._begin(eqx.combine(arrays, static).again(key, s))
+        return lazy(begin, width=self.lazy_width)(first, moved, arrays, key, s)
 
     def _begin(self, s: PyTree) -> Episode:
         return Episode(_strong(s, self._dtypes()), jnp.int32(0), jnp.array(False), jnp.float32(0))

@@ -31,6 +31,13 @@ def _classic(size: int, actions: str, limit: int, threshold: float | None, alias
 
 _ONE = "Box(1,) float32"
 
+MYSTERY_PATHS: dict[str, dict[str, Any]] = {
+    f"MysteryPath{grid}{easy}-v0": {"variant": variant, "easy": bool(easy)}
+    for grid, variant in (("", "continuous"), ("-Grid", "grid"))
+    for easy in ("", "-Easy")
+}
+"""The ids under which Mystery Path was published, and the options they stand for."""
+
 ROWS: dict[str, Row] = {
     "tmaze": _ours(
         "Box(16,) float32", "Discrete(4)", 1000, "a cue shown once, at the start, names the turn at the end"
@@ -40,6 +47,16 @@ ROWS: dict[str, Row] = {
     ),
     "tmaze_endless": _ours(
         "Box(17,) float32", "Discrete(3)", 4830, "corridor after corridor, each with a cue that replaces the last"
+    ),
+    "mysterypath": Row(
+        "pure",
+        "Box(84, 84, 3) uint8",
+        "Discrete(4)",
+        128,
+        None,
+        "",
+        tuple(MYSTERY_PATHS),
+        "an invisible path, found by falling off it and remembered",
     ),
     "probe1": _ours(_ONE, "Discrete(1)", None, "constant reward 1, one step: V = 1"),
     "probe2": _ours(_ONE, "Discrete(1)", None, "the reward is the observation: V = obs"),
@@ -98,7 +115,9 @@ FEATURES: dict[str, tuple[str, ...]] = {
 }
 """What the components of an observation are, of worlds on the host."""
 
-ALIASES: dict[str, str] = {alias: name for name, row in ROWS.items() for alias in row.aliases}
+ALIASES: dict[str, str] = {
+    alias: name for name, row in ROWS.items() for alias in row.aliases if alias not in MYSTERY_PATHS
+}
 
 _GYMNAX = {
     "minatar/asterix": "Asterix-MinAtar",
@@ -123,12 +142,14 @@ def resolve(name: str) -> tuple[str, dict[str, Any]]:
         return ("lander", {}) if identity == "LunarLander-v3" else (name, {})
     if name in ALIASES:
         return ALIASES[name], {}
+    if name in MYSTERY_PATHS:
+        return "mysterypath", MYSTERY_PATHS[name]
     known = [known for known in ENVS if known not in ("gymnax", "gymnasium")]
     if name in known:
         return name, {}
     if re.search(r"-v\d+$", name) and name in _registered():
         return f"gymnasium:{name}", {}
-    close = nearest(name, [*known, *ALIASES, *_GYMNAX])
+    close = nearest(name, [*known, *ALIASES, *MYSTERY_PATHS, *_GYMNAX])
     raise BadInput(f"unknown environment `{name}`{close} known: {', '.join(known)}, gymnax:ID, gymnasium:ID")
 
 

@@ -48,6 +48,7 @@ class Cnn(Encoder):
 
     name: ClassVar[str] = "cnn"
     width: int = size(128, "features")
+    scale: bool = key(True, "bytes are divided by 255; false: they are read as they are")
 
 
 @dataclass

@@ -60,6 +60,20 @@ class TMazeEndless(Environment):
     step_reward: float = key(-0.01, "reward of every step that is no turn")
 
 
+@dataclass
+class MysteryPath(Environment):
+    """An invisible path over 7 x 7 tiles, found by falling off it and remembered (memory-gym's Mystery Path)."""
+
+    name: ClassVar[str] = "mysterypath"
+    variant: str = key("grid", "steps from tile to tile, or of some pixels", choices=("grid", "continuous"))
+    obs: str = key("pixels", "an image, or tile, heading and fall one-hot", choices=("pixels", "symbolic"))
+    easy: bool = key(True, "the path's start and goal are seen")
+    reward_goal: float = key(1.0, "reward at the path's end")
+    reward_fall_off: float = key(0.0, "reward of a step off the path")
+    reward_path_progress: float | None = key(None, "reward of a tile not yet visited; null: 0.1, in the hard grid 0")
+    limit_is_terminal: bool = key(False, "the time limit terminates, as in memory-gym, instead of truncating")
+
+
 class Probe1(Environment):
     """Constant reward 1, one step: V = 1."""
 
@@ -226,5 +240,5 @@ def shown(env: Environment) -> Environment:
 
 WORLDS = (
     TMaze, TMazeWalk, TMazeEndless, CartPole, Acrobot, MountainCar, Pendulum, MountainCarContinuous, Lander,
-    Gymnax, Probe1, Probe2, Probe3, Probe4, Probe5, Probe6, Probe7, Probe8,
+    MysteryPath, Gymnax, Probe1, Probe2, Probe3, Probe4, Probe5, Probe6, Probe7, Probe8,
 )  # fmt: skip

@@ -1,6 +1,6 @@
-"""The laws of pure environments, E1-E9, as functions of one environment. T time, B streams.
+"""The laws of pure environments, E1-E10, as functions of one environment. T time, B streams.
 
-Each law is one compiled program or a trace. E10 and the pool half of E6 wait for worlds that reset that way.
+Each law is one compiled program or a trace. The pool halves of E6 and E10 wait for worlds that reset that way.
 """
 
 import functools
@@ -14,34 +14,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Key, PyTree
 
-from romanesco.core.spaces import Box, Discrete, Space, contains, describe
+from romanesco.core.spaces import contains, describe
 from romanesco.core.types import Env, TimeStep
+from romanesco.laws.play import random_action
+from romanesco.laws.resets import e10_lazy
 from romanesco.laws.verdict import close, require
 
 LARGEST_CONSTANT = 1_000_000  # bytes in a program; more must travel as arguments
 LONGEST = 1200  # steps; episodes beyond are not played to their limit
-
-
-def random_action(key: Key[Array, ""], space: Space) -> PyTree[Array]:
-    """A uniform draw from an action space; where a bound is infinite, a standard normal one clipped to the other."""
-    parts, treedef = jax.tree.flatten(space)
-
-    def one(key, space):
-        match space:
-            case Box():
-                low, high = space.bounds
-                finite = np.isfinite(low) & np.isfinite(high)
-                floor, width = np.where(finite, low, 0.0), np.where(finite, high - np.where(finite, low, 0.0), 0.0)
-                k_uniform, k_normal = jax.random.split(key)
-                uniform = floor + width * jax.random.uniform(k_uniform, space.shape)
-                x = jnp.where(finite, uniform, jax.random.normal(k_normal, space.shape))
-                return jnp.clip(x, low, high).astype(space.dtype)
-            case Discrete():
-                return jax.random.randint(key, (), space.start, space.start + space.n, space.dtype)
-        return jax.random.randint(key, space.shape, 0, np.asarray(space.nvec), space.dtype)
-
-    keys = jax.random.split(key, len(parts))
-    return jax.tree.unflatten(treedef, [one(k, part) for k, part in zip(keys, parts, strict=True)])
 
 
 def _play(env: Env, k_world: Key[Array, ""], k_act: Key[Array, ""], T: int) -> tuple[TimeStep, PyTree[Array]]:
@@ -204,7 +184,7 @@ def e5_action_at_last(env: Env) -> None:
 
 
 def e6_autoreset(env: Env) -> None:
-    """E6: an autoreset at key k is `reset(k)`, where nothing survives an episode."""
+    """E6: an autoreset at key k is `reset(k)`, where nothing survives an episode; with E3, `lazy` is `select`."""
     ends, _, unlike = _ends(env, jax.random.key(6), T=_span(env))
     if not getattr(env, "carries_over", False):
         require(
@@ -279,6 +259,8 @@ def e9_finite(env: Env) -> None:
     """E9: observations and rewards are finite over 10,000 random steps."""
     steps, _ = _streams_of(env, 9)
     for path, x in jax.tree_util.tree_leaves_with_path((steps.obs, steps.reward)):
+        if not jnp.issubdtype(x.dtype, jnp.floating):
+            continue
         bad = np.argwhere(~np.isfinite(np.asarray(x, np.float64)))
         where = f"stream {bad[0][0]}, step {bad[0][1]}" if len(bad) else ""
         require(
@@ -297,4 +279,5 @@ LAWS: dict[str, Callable[[Env], None]] = {
     "E7": e7_one_program,
     "E8": e8_no_callbacks,
     "E9": e9_finite,
+    "E10": e10_lazy,
 }

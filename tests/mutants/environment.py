@@ -10,7 +10,7 @@ import numpy as np
 
 from romanesco.core.types import TimeStep
 from romanesco.envs import ENVS
-from romanesco.envs.episodes import Episodes
+from romanesco.envs.episodes import Episodes, choose
 
 
 class Mutant(eqx.Module):
@@ -165,6 +165,17 @@ class NotANumber(Mutant):
         return dataclasses.replace(ts, reward=jnp.where(ts.last & (ts.reward < 0), jnp.nan, ts.reward))
 
 
+class Eager(Episodes):
+    """Says that it makes worlds for ended streams alone, and makes one for each stream at each step."""
+
+    dynamics: Any = eqx.field(default_factory=lambda: short_maze().dynamics)
+    max_steps: int | None = eqx.field(static=True, default=6)
+    lazy_width: int = eqx.field(static=True, default=2)
+
+    def _again(self, first, moved, key, s):
+        return choose(first, self._begin(self.dynamics.again(key, s)), moved)
+
+
 BROKEN = [
     (WrongDtype, "E1", "observation space says"),
     (OutOfBounds, "E1", "is outside"),
@@ -183,4 +194,5 @@ BROKEN = [
     (Elsewhere, "E8", "calls back to Python"),
     (BakedIn, "E8", "bytes of constants"),
     (NotANumber, "E9", "not finite"),
+    (Eager, "E10", "worlds were made for"),
 ]

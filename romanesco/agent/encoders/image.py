@@ -30,17 +30,17 @@ class Cnn(eqx.Module):
     """Three convolutions 32x8/4, 64x4/2, 64x3/1, VALID, relu, then a dense layer (Mnih et al., 2015).
 
     Reads images [h w c] and [c h w] (the axis shorter than 36 holds the channels) and stacks [k h w c], whose first
-    axis joins the channels. Bytes are divided by 255.
+    axis joins the channels. Bytes are divided by 255, unless `scale` is false.
     """
 
     kernels: tuple[eqx.nn.Conv2d, ...]
     layer: eqx.nn.Linear
-    space: Space = eqx.field(static=True)
+    largest: int = eqx.field(static=True)  # what a pixel is divided by
 
-    def __init__(self, space: Space, *, width: int = 128, key: Key[Array, ""]):
+    def __init__(self, space: Space, *, width: int = 128, scale: bool = True, key: Key[Array, ""]):
         if not isinstance(space, Box) or len(space.shape) not in (3, 4):
             raise BadInput(f"encoder=cnn reads images, not {describe(space)}; use encoder=linear or mlp")
-        self.space = space
+        self.largest = 255 if scale and space.dtype == np.uint8 else 1
         c, h, w = jax.eval_shape(planes, jax.ShapeDtypeStruct(space.shape, space.dtype)).shape
         if min(h, w) < LEAST:
             raise BadInput(
@@ -55,7 +55,7 @@ class Cnn(eqx.Module):
         self.layer = orthogonal(c * h * w, width, key=keys[-1])
 
     def __call__(self, obs: Array) -> Float[Array, "D"]:
-        x = planes(obs).astype(jnp.float32) / (255 if self.space.dtype == np.uint8 else 1)  # type: ignore[union-attr]
+        x = planes(obs).astype(jnp.float32) / self.largest
         for kernel in self.kernels:
             x = jax.nn.relu(kernel(x))
         return jax.nn.relu(dense(self.layer, x.ravel()))
