@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 
 COMMAND = "python benchmarks/envs.py"
-STREAMS = (1, 256, 1024)
+STREAMS = {1: 0.05, 256: 1.0, 1024: 1.0}  # and the share of a world's steps that is played with them
 WORLDS = {  # name: registry name, options, steps of all streams in one call, what it is measured against
     "tmaze": ("tmaze", {}, 2_000_000, None),
     "mysterypath, grid, pixels": ("mysterypath", {"variant": "grid", "obs": "pixels"}, 30_000, "grid"),
@@ -105,8 +105,8 @@ def main() -> None:
 
     rows = []
     for label, (name, options, steps, library) in WORLDS.items():
-        for streams in STREAMS:
-            run, done = runner(name, options, streams, steps)
+        for streams, share in STREAMS.items():
+            run, done = runner(name, options, streams, int(share * steps))
             pairs = [(ours(run, done), theirs(library) if library else None) for _ in range(args.repeats)]
             figures = {"steps/CPU-s": [a["cpu"] for a, _ in pairs], "steps/s": [a["wall"] for a, _ in pairs]}
             if library:
