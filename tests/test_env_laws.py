@@ -14,17 +14,14 @@ from romanesco.laws.environment import LAWS
 WRAPPED = {
     "tmaze-stack": ("tmaze", {"max_steps": 7, "stack": 3}),
     "cartpole-hidden-stack": ("cartpole", {"max_steps": 7, "no_velocity": True, "stack": 2}),
-    "mysterypath-symbols-stack": (
-        "mysterypath", {"max_steps": 7, "stack": 2}, {"variant": "continuous", "obs": "symbolic", "easy": False}
-    ),
     "pendulum-rescaled": ("pendulum", {"max_steps": 7, "rescale_actions": True}),
-}  # fmt: skip
+}
 
 
 @pytest.fixture(scope="module", params=[*PURE, *WRAPPED])
 def env(request):
-    name, settings, *options = WRAPPED.get(request.param, (request.param, {}))
-    return apply(ENVS[name](**dict(*options)), **settings)
+    name, settings = WRAPPED.get(request.param, (request.param, {}))
+    return apply(ENVS[name](), **settings)
 
 
 @pytest.mark.parametrize("law", LAWS)
@@ -61,7 +58,7 @@ def test_an_id_of_mystery_path_sets_its_options(alias, variant, easy):
     name, options = resolve(alias)
     assert alias in ROWS[name].aliases
     world = ENVS[name](**options).dynamics
-    assert (world.variant.actions, world.easy) == ({"grid": 4, "continuous": 9}[variant], easy)
+    assert (world.variant.actions, world.easy, world.obs) == ({"grid": 4, "continuous": 9}[variant], easy, "pixels")
     assert float(world.reward_path_progress) == np.float32(0 if alias == "MysteryPath-Grid-v0" else 0.1)
 
 

@@ -10,6 +10,7 @@ import pytest
 import romanesco.envs.mysterypath as module
 from romanesco.core.errors import BadInput
 from romanesco.envs.mysterypath import mysterypath
+from romanesco.laws.environment import LAWS
 
 GREEN, BLUE = (0, 255, 0), (0, 0, 255)
 
@@ -17,8 +18,8 @@ GREEN, BLUE = (0, 255, 0), (0, 0, 255)
 @functools.cache
 def played(variant, easy, limit=20, T=45, B=4):
     """Symbols under random actions, with the state and the picture at each step: [T B ...]."""
-    env = mysterypath(variant=variant, easy=easy, obs="symbolic", max_steps=limit)
-    pixels = mysterypath(variant=variant, easy=easy).dynamics
+    env = mysterypath(variant=variant, easy=easy, max_steps=limit)
+    pixels = mysterypath(variant=variant, easy=easy, obs="pixels").dynamics
 
     @jax.jit
     def play(key):
@@ -92,11 +93,17 @@ def test_the_picture_shows_the_path_upright():
     assert ((corners > 0).any(-1) == path.T).all()
 
 
+@pytest.mark.parametrize("law", ["E7", "E8", "E10"])
+def test_images_obey_the_laws_of_programs(law):
+    """Those of numbers hold of what is drawn, as the registry's tests show."""
+    LAWS[law](mysterypath(variant="continuous", obs="pixels", easy=False, max_steps=7))
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
         ({"variant": "gird"}, "variant=gird: allowed are grid, continuous; did you mean `grid`"),
-        ({"obs": "pixel"}, "obs=pixel: allowed are pixels, symbolic; did you mean `pixels`"),
+        ({"obs": "pixel"}, "obs=pixel: allowed are symbolic, pixels; did you mean `pixels`"),
     ],
 )
 def test_bad_settings_are_named(settings, message):

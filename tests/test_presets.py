@@ -106,6 +106,7 @@ def test_mystery_path_presets_are_the_published_ones_but_for_their_faults(name):
             value,
         )
         assert (c.encoder.name, c.encoder.width, c.env.variant, c.env.easy) == ("cnn", 128, "grid", True)
+        assert c.env.obs == "pixels"
     differ = [(c.env.limit_is_terminal, c.encoder.scale, c.agent.head_gain) for c in (ours, theirs)]
     assert differ == [(False, True, 0.01), (True, False, 1.414)]
     if size == "eta":

@@ -43,17 +43,17 @@ def _streams(make: Callable[..., PyTree[Array]], width: int, batched: list[bool]
     @custom_vmap
     def many(when, old, *leaves):
         B = when.shape[0]
-        rows = -(-B // width)
-        ended = jnp.nonzero(when, size=rows * width, fill_value=B)[0].reshape(rows, width)  # B: nobody
+        lanes = min(width, B)
+        ended = jnp.nonzero(when, size=-(-B // lanes) * lanes, fill_value=B)[0].reshape(-1, lanes)  # B: nobody
         axes = [0 if b else None for b in batched]
 
         def fill(i, state):
             at = ended[i]
             given = [leaf.at[at].get(mode="clip") if b else leaf for leaf, b in zip(leaves, batched, strict=True)]
-            made = jax.vmap(make, in_axes=axes, axis_size=width)(*given)
+            made = jax.vmap(make, in_axes=axes, axis_size=lanes)(*given)
             return jax.tree.map(lambda x, new: x.at[at].set(new, mode="drop"), state, made)
 
-        return jax.lax.fori_loop(0, -(-when.sum() // width), fill, old)
+        return jax.lax.fori_loop(0, -(-when.sum() // lanes), fill, old)
 
     @many.def_vmap
     def nested(A, outer, when, old, *leaves):

@@ -110,17 +110,17 @@ class MysteryPath(Dynamics):
         if self.obs == "pixels":
             return None
         planes = [[f"{what}_{i // SIDE}_{i % SIDE}" for i in ALL] for what in ("tile", "start", "goal")]
-        place = ["x", "y"] if self.variant.turns == 8 else []
+        at = ["x", "y"] if self.variant.turns == 8 else []
         headings = [f"heading_{360 // self.variant.turns * i}" for i in range(self.variant.turns)]
-        return (*planes[0], *place, *headings, "fallen", *(planes[1] + planes[2] if self.easy else []))
+        return (*planes[0], *at, *headings, "fallen", *(planes[1] + planes[2] if self.easy else []))
 
     def init(self, key: Key[Array, ""]) -> Walker:
         return self.enter(maze(jax.random.bits(key, (WORDS,), jnp.uint32)))
 
     def enter(self, maze: Maze) -> Walker:
         """-> a walker at the start of this maze."""
-        zero = jnp.int32(0)
-        return Walker(maze, center(maze.start), zero, jnp.array(False), jnp.zeros(TILES, bool), zero)
+        heading, falls = jnp.int32(0), jnp.int32(0)
+        return Walker(maze, center(maze.start), heading, jnp.array(False), jnp.zeros(TILES, bool), falls)
 
     def transition(self, key: Key[Array, ""], s: Walker, action: Int[Array, ""]) -> tuple[Walker, Any, Any, Any]:
         heading, at = self.variant.move(s.heading, s.at, jnp.where(s.fallen, 0, action))
@@ -192,7 +192,7 @@ def overlays() -> np.ndarray:
 def mysterypath(
     *,
     variant: str = "grid",
-    obs: str = "pixels",
+    obs: str = "symbolic",
     easy: bool = True,
     reward_goal: float = 1.0,
     reward_fall_off: float = 0.0,
@@ -205,7 +205,7 @@ def mysterypath(
     `easy` shows start and goal in every episode. `reward_path_progress` is 0.1 unless given, but 0 in the hard grid;
     `max_steps` 128 in the grid, else 512. `limit_is_terminal` tells the limit as a termination, as memory-gym does.
     """
-    for field, value, allowed in (("variant", variant, tuple(VARIANTS)), ("obs", obs, ("pixels", "symbolic"))):
+    for field, value, allowed in (("variant", variant, tuple(VARIANTS)), ("obs", obs, ("symbolic", "pixels"))):
         if value not in allowed:
             raise BadInput(f"{field}={value}: allowed are {', '.join(allowed)}{nearest(value, allowed)}")
     kind = VARIANTS[variant]

@@ -32,7 +32,7 @@ def _classic(size: int, actions: str, limit: int, threshold: float | None, alias
 _ONE = "Box(1,) float32"
 
 MYSTERY_PATHS: dict[str, dict[str, Any]] = {
-    f"MysteryPath{grid}{easy}-v0": {"variant": variant, "easy": bool(easy)}
+    f"MysteryPath{grid}{easy}-v0": {"variant": variant, "easy": bool(easy), "obs": "pixels"}
     for grid, variant in (("", "continuous"), ("-Grid", "grid"))
     for easy in ("", "-Easy")
 }

@@ -66,7 +66,7 @@ class MysteryPath(Environment):
 
     name: ClassVar[str] = "mysterypath"
     variant: str = key("grid", "steps from tile to tile, or of some pixels", choices=("grid", "continuous"))
-    obs: str = key("pixels", "an image, or tile, heading and fall one-hot", choices=("pixels", "symbolic"))
+    obs: str = key("symbolic", "tile, heading and fall one-hot, or an image", choices=("symbolic", "pixels"))
     easy: bool = key(True, "the path's start and goal are seen")
     reward_goal: float = key(1.0, "reward at the path's end")
     reward_fall_off: float = key(0.0, "reward of a step off the path")

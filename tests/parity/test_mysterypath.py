@@ -22,7 +22,7 @@ def recorded():
 
 @functools.cache
 def _player(variant, easy):
-    world = mysterypath(variant=variant, easy=easy == "easy").dynamics
+    world = mysterypath(variant=variant, easy=easy == "easy", obs="pixels").dynamics
     assert world.variant.limit == LIMIT[variant]
 
     @jax.jit

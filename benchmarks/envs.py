@@ -1,0 +1,120 @@
+"""Worlds alone, under random actions: `python benchmarks/envs.py --peer-python PYTHON`.
+
+Steps a CPU-second of all threads, of N streams in one program, beside the library that a world comes from: memory-gym's
+own loop over one environment, in a process of its own, measured in turn. PYTHON has it
+(`pip install --no-deps memory-gym==1.0.2`, numpy, gymnasium, pygame).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+COMMAND = "python benchmarks/envs.py"
+STREAMS = {1: 0.05, 256: 1.0, 1024: 1.0}  # and the share of a world's steps that is played with them
+WORLDS = {  # name: registry name, options, steps of all streams in one call, what it is measured against
+    "tmaze": ("tmaze", {}, 2_000_000, None),
+    "mysterypath, grid, pixels": ("mysterypath", {"variant": "grid", "obs": "pixels"}, 30_000, "grid"),
+    "mysterypath, grid, symbolic": ("mysterypath", {"variant": "grid", "obs": "symbolic"}, 150_000, "grid"),
+    "mysterypath, continuous, pixels": (
+        "mysterypath",
+        {"variant": "continuous", "obs": "pixels"},
+        30_000,
+        "continuous",
+    ),
+}
+PEER_STEPS = 3000
+
+
+def runner(name: str, options: dict, streams: int, steps: int) -> tuple[Callable[[], None], int]:
+    """A compiled function that plays all streams on from where its last call ended, and its steps."""
+    import jax
+
+    from romanesco.envs import ENVS
+
+    env, T = ENVS[name](**options), max(1, steps // streams)
+    least, n = env.action_space.start, env.action_space.n
+
+    @jax.jit
+    def play(env, key, at):
+        def tick(at, key):
+            k_act, k_env = jax.random.split(key)
+            actions = jax.random.randint(k_act, (streams,), least, least + n)
+            return jax.vmap(env.step)(jax.random.split(k_env, streams), at[0], actions), None
+
+        return jax.lax.scan(tick, at, jax.random.split(key, T))[0]  # state and time step: no observation is left out
+
+    keys = jax.random.split(jax.random.key(0), streams)
+    at = jax.jit(lambda env, keys: jax.vmap(env.reset)(keys))(env, keys)
+    calls = 0
+
+    def run() -> None:
+        nonlocal at, calls
+        calls += 1
+        at = jax.block_until_ready(play(env, jax.random.key(calls), at))
+
+    run(), run()
+    return run, T * streams
+
+
+def peer(variant: str) -> dict[str, float]:
+    """memory-gym's environment under random actions, easy."""
+    import os
+
+    os.environ["SDL_VIDEODRIVER"] = os.environ["SDL_AUDIODRIVER"] = "dummy"
+    import numpy as np
+    from memory_gym.mystery_path import MysteryPathEnv
+    from memory_gym.mystery_path_grid import GridMysteryPathEnv
+
+    env = {"grid": GridMysteryPathEnv, "continuous": MysteryPathEnv}[variant]()
+    easy = {"show_origin": True, "show_goal": True, "reward_path_progress": 0.1}
+    actions = np.random.default_rng(0).integers(0, 4 if variant == "grid" else 3, (PEER_STEPS, 2))
+    env.reset(seed=0, options=easy)
+    wall, cpu = time.perf_counter(), time.process_time()
+    for action in actions:
+        if env.step(action[0] if variant == "grid" else action)[2]:
+            env.reset(options=easy)
+    return {"wall": PEER_STEPS / (time.perf_counter() - wall), "cpu": PEER_STEPS / (time.process_time() - cpu)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--peer-python", default=sys.executable, help="a Python that has memory-gym")
+    parser.add_argument("--peer", choices=("grid", "continuous"), help="measure memory-gym once, as JSON")
+    args = parser.parse_args()
+    if args.peer:
+        print(json.dumps(peer(args.peer)))
+        return
+    from record import row, write
+
+    def theirs(variant: str) -> dict[str, float]:
+        done = subprocess.run(
+            [args.peer_python, __file__, "--peer", variant], capture_output=True, text=True, check=True
+        )
+        return json.loads(done.stdout.splitlines()[-1])
+
+    def ours(run: Callable[[], None], steps: int) -> dict[str, float]:
+        wall, cpu = time.perf_counter(), time.process_time()
+        run()
+        return {"wall": steps / (time.perf_counter() - wall), "cpu": steps / (time.process_time() - cpu)}
+
+    rows = []
+    for label, (name, options, steps, library) in WORLDS.items():
+        for streams, share in STREAMS.items():
+            run, done = runner(name, options, streams, int(share * steps))
+            pairs = [(ours(run, done), theirs(library) if library else None) for _ in range(args.repeats)]
+            figures = {"steps/CPU-s": [a["cpu"] for a, _ in pairs], "steps/s": [a["wall"] for a, _ in pairs]}
+            if library:
+                figures["memory-gym's steps/CPU-s"] = [b["cpu"] for _, b in pairs]
+                figures["ratio"] = [a["cpu"] / b["cpu"] for a, b in pairs]
+            rows += [row(f"{label}, N {streams}", COMMAND, metric, values) for metric, values in figures.items()]
+    write("envs", rows)
+
+
+if __name__ == "__main__":
+    main()
