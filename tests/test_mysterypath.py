@@ -113,6 +113,6 @@ def test_bad_settings_are_named(settings, message):
 
 def test_sprites_keep_zero_for_the_ground():
     """A color of value 1 would be read as black."""
-    drawn = np.load(module.Path(module.__file__).with_name("mysterypath.npz"))
+    drawn = module.load_file(module.Path(module.__file__).with_name("mysterypath.safetensors"))
     assert module.OPAQUE_ZERO not in drawn["walker"] and module.OPAQUE_ZERO not in drawn["cross"]
     assert jnp.asarray(module.overlays()).shape == (16, 156, 468)

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key, UInt8
+from safetensors.numpy import load_file
 
 from romanesco.core.errors import BadInput, nearest
 from romanesco.core.spaces import Box, Discrete
@@ -180,7 +181,7 @@ def overlays() -> np.ndarray:
 
     uint8 [16 156 468]; the window of 84 x 252 at (78 - x, 3 (78 - y)) has the walker at (x, y).
     """
-    drawn = np.load(Path(__file__).with_name("mysterypath.npz"))
+    drawn = load_file(Path(__file__).with_name("mysterypath.safetensors"))
     walker, cross = drawn["walker"], drawn["cross"]
     fallen = walker.copy()
     inner = fallen[:, 9:19, 9:19]

@@ -1,7 +1,7 @@
 """Records what memory-gym 1.0.2 does: `python tests/parity/record_mysterypath.py`, with a Python that has it.
 
-Needs memory-gym, pygame and NumPy, not romanesco. Writes `mysterypath.npz` beside this file: mazes and trajectories
-on tapes of draws. `--sprites` writes instead what romanesco/envs draws its walker with.
+Needs memory-gym, pygame, safetensors and NumPy, not romanesco. Writes `mysterypath.npz` beside this file: mazes and
+trajectories on tapes of draws. `--sprites` writes instead what romanesco/envs draws its walker with.
 """
 
 import itertools
@@ -11,9 +11,10 @@ import zlib
 from pathlib import Path
 
 import numpy as np
+from safetensors.numpy import save_file
 
 HERE = Path(__file__).resolve().parent
-SPRITES = HERE.parent.parent / "romanesco" / "envs" / "mysterypath.npz"
+SPRITES = HERE.parent.parent / "romanesco" / "envs" / "mysterypath.safetensors"
 SIDE, TILE, WORDS, SEARCH = 7, 12, 112, 28  # the last: where the draws of the search begin
 MAZES, EPISODES = 300, {"grid": 4, "continuous": 3}
 OPTIONS = {"hard": {}, "easy": {"show_origin": True, "show_goal": True, "reward_path_progress": 0.1}}
@@ -132,7 +133,7 @@ def sprites():
 
     walker = np.stack([pygame.surfarray.array3d(surface) for surface in env.agent.character_surfaces])
     walker[(walker == (0, 0, 255)).all(-1)] = 0  # the key color of its surfaces
-    np.savez_compressed(SPRITES, walker=walker, cross=pygame.surfarray.array3d(env.fall_off_surface))
+    save_file({"walker": walker, "cross": pygame.surfarray.array3d(env.fall_off_surface).copy()}, SPRITES)
 
 
 if __name__ == "__main__":
