@@ -111,6 +111,11 @@ def test_help_teaches(capsys, monkeypatch):
     assert "--resume RUN" in usage and "quickstart" in names and max(map(len, usage.splitlines())) <= 80
 
 
+def test_every_command_is_in_the_table():
+    explained = re.findall(r"^\| `romanesco (\w+)", TEXT["docs/reference/commands.md"], re.MULTILINE)
+    assert set(typer.main.get_command(cli.app).commands) == set(explained)
+
+
 def test_tables_are_those_of_the_results():
     check = [sys.executable, "benchmarks/tables.py", "--check"]
     done = subprocess.run(check, cwd=ROOT, capture_output=True, text=True)
