@@ -12,6 +12,7 @@ from romanesco.core.errors import check_positive
 from romanesco.core.layers import dense, lecun, widen
 from romanesco.memory.chunks import elapsed, faded, scan_chunks, seen
 from romanesco.memory.stack import Stacked
+from romanesco.memory.unrolled import unrolled
 
 CHUNK = 16  # steps that are read at once
 EPSILON = 1e-6  # under the roots of both normalizations
@@ -94,6 +95,17 @@ class GatedDeltaNet(eqx.Module):
         state, a = scan_chunks(_chunk, carry, inputs, first, chunk=CHUNK)
         return state, self._leave(a, open)
 
+    def explain(self, carry, xs: Float[Array, "T D"], first: Bool[Array, "T"]):
+        """What `sequence` returns, and its weights unrolled: `signed` [H T T] by reading and writing step, and more."""
+        inputs, open = self._enter(xs)
+
+        def read(carry, values):
+            return scan_chunks(_chunk, carry, inputs._replace(value=values), first, chunk=CHUNK)
+
+        silent = jnp.zeros_like(carry[:, :1])
+        state, a, maps = unrolled(read, carry, silent, inputs.value, width=1)
+        return state, self._leave(a, open), maps
+
 
 def _unit(x):
     return x * jax.lax.rsqrt((x**2).sum(-1, keepdims=True) + EPSILON)
@@ -119,7 +131,7 @@ def _chunk(state: Float[Array, "H d d"], x: Inputs, first: Bool[Array, "Q"]):
 
     system = jnp.einsum("thd,jhd,tjh,th->htj", x.key, x.key, own, x.write)
     wanted = x.write[..., None] * jnp.concatenate([x.value, carried * x.key], -1)
-    fresh, undone = jnp.split(_inverse(system) @ wanted.swapaxes(0, 1), 2, -1)  # [H Q d]
+    fresh, undone = jnp.split(_inverse(system) @ wanted.swapaxes(0, 1), [x.value.shape[-1]], -1)  # [H Q d]
 
     score = jnp.einsum("thd,jhd,tjh->htj", x.query, x.key, own)
     query = (carried * x.query).swapaxes(0, 1) - score @ undone

@@ -12,6 +12,7 @@ from romanesco.core.errors import check_positive
 from romanesco.core.layers import dense, lecun, widen
 from romanesco.memory.chunks import elapsed, scan_chunks, seen
 from romanesco.memory.stack import Stacked
+from romanesco.memory.unrolled import unrolled
 
 CHUNK = 16  # steps that are read at once
 
@@ -95,6 +96,17 @@ class MLSTM(eqx.Module):
         inputs, open = self._enter(xs)
         state, a = scan_chunks(_chunk, carry, inputs, first, chunk=CHUNK)
         return state, self._leave(a, open)
+
+    def explain(self, carry, xs: Float[Array, "T D"], first: Bool[Array, "T"]):
+        """What `sequence` returns, and its weights unrolled: `signed` [H T T] by reading and writing step, and more."""
+        inputs, open = self._enter(xs)
+
+        def read(carry, values):
+            return scan_chunks(_chunk, carry, inputs._replace(value=values), first, chunk=CHUNK)
+
+        silent = carry._replace(pairs=jnp.zeros_like(carry.pairs[:, :1]))
+        state, a, maps = unrolled(read, carry, silent, inputs.value, width=1)
+        return state, self._leave(a, open), maps
 
 
 def _advance(state: Memo, x: Inputs, first: Bool[Array, ""]) -> tuple[Memo, Float[Array, "H d"]]:
