@@ -1,67 +1,83 @@
-"""A1, A2: a memory's `explain` returns what `sequence` returns, and the weights that made it."""
+"""A memory's `explain`: its laws over all that have one, planted faults, and weights against their definitions."""
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from mutants.explain import BROKEN, Shown
 
+from romanesco.laws.explain import FIRST, LAWS, T, look
 from romanesco.laws.verdict import close
-from romanesco.memory import GTrXL, Stack, Window
+from romanesco.memory import MEMORIES, AGaLiTe, GaLiTe, GTrXL, Stack
+from romanesco.memory.unrolled import unrolled
 
-T, AT, WIDTH = 23, 13, 9  # a second segment starts at AT; a query sees WIDTH steps
-FIRST = np.isin(np.arange(T), [0, 3, 16])
-
-
-@jax.jit
-def explained(memory, carry, xs, first):
-    return memory.explain(carry, xs, first)
+pytestmark = pytest.mark.filterwarnings("ignore:basis=reference")
 
 
-@jax.jit
-def plain(memory, carry, xs, first):
-    return memory.sequence(carry, xs, first)
+def narrow(cell, **settings):
+    """One value channel a head: where channels differ, A8 is a law of these."""
+
+    def example(key, T):
+        k_cell, k_x = jax.random.split(key)
+        settings_ = {"heads": 2, "head_size": 1, "eta": 3, "feature_map": "softplus", **settings}
+        return cell(6, key=k_cell, **settings_), 2 * jax.random.normal(k_x, (T, 6))
+
+    return example
 
 
-@pytest.fixture(params=[Window, GTrXL])
-def cell_and_inputs(request):
-    return request.param.example(jax.random.key(0), T)
+def stack(key, T):
+    k_stack, k_x = jax.random.split(key)
+    made = Stack.of(GTrXL, layers=2, size=6, heads=2, head_size=4, window=9, key=k_stack)
+    return made, jax.random.normal(k_x, (T, 6))
 
 
-def values(cell, xs):
-    return jax.vmap(lambda x: cell._enter(x)[-1])(xs)  # [T H d]
+EXAMPLES = {
+    **{name: MEMORIES[name].example for name in MEMORIES if hasattr(MEMORIES[name], "explain")},
+    "agalite": narrow(AGaLiTe),
+    "agalite-reference": narrow(AGaLiTe, basis="reference", channels=5),
+    "galite": narrow(GaLiTe),
+    "galite-reference": narrow(GaLiTe, decay="reference"),
+    "stack-of-gtrxl": stack,
+}
 
 
-def test_explain_is_sequence_and_its_weights(cell_and_inputs):
-    cell, xs = cell_and_inputs
-    inputs = cell, cell.init_carry(), xs, jnp.asarray(FIRST)
-    carry, ys, maps = explained(*inputs)
-    close((carry, ys), plain(*inputs), what="A1: outputs of `explain`, against those of `sequence`")
-    close(maps["attention"].sum(-1), np.ones((2, T), np.float32), what="A2: sums of rows")
-    close(maps["before"], np.zeros((2, T), np.float32), what="A2: weight of steps before the first")
-    episode, age = np.cumsum(FIRST), np.arange(T)[:, None] - np.arange(T)
-    seen = (age >= 0) & (age < WIDTH) & (episode[:, None] == episode)
-    np.testing.assert_array_equal(maps["attention"] > 0, np.broadcast_to(seen, (2, T, T)))
-    read = jnp.einsum("htj,jhd->thd", maps["attention"], values(cell, xs))
-    close(ys, cell._leave(read), what="outputs, against the values that the weights gather")
+def test_the_memories_that_explain():
+    assert {"agalite", "galite", "gsa", "mlstm", "gated_deltanet", "gtrxl", "window"} <= set(EXAMPLES)
 
 
-def test_weight_of_earlier_segments_is_told_apart(cell_and_inputs):
-    cell, xs = cell_and_inputs
-    first = jnp.asarray(FIRST)
-    whole = explained(cell, cell.init_carry(), xs, first)[2]["attention"][:, AT:]
-    carry = explained(cell, cell.init_carry(), xs[:AT], first[:AT])[0]
-    maps = explained(cell, carry, xs[AT:], first[AT:])[2]
-    close(maps, {"attention": whole[..., AT:], "before": whole[..., :AT].sum(-1)}, what="a segment's weights")
-    assert (maps["before"][:, :3] > 0.01).all() and (maps["before"][:, 3:] == 0).all()
+@pytest.mark.parametrize("law", LAWS)
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_law(name, law):
+    LAWS[law](EXAMPLES[name])
 
 
-def test_maps_of_a_stack_are_those_of_its_cells():
-    stack = Stack.of(GTrXL, layers=2, size=6, heads=2, head_size=4, window=WIDTH, key=jax.random.key(0))
-    inputs = stack, stack.init_carry(), jax.random.normal(jax.random.key(1), (T, 6)), jnp.asarray(FIRST)
-    carry, ys, maps = explained(*inputs)
-    close((carry, ys), plain(*inputs), what="A1: outputs of `explain`, against those of `sequence`")
-    lower = eqx.tree_at(lambda m: m.layers, stack, stack.layers[:1])
-    below = explained(lower, inputs[1][:1], *inputs[2:])[2]
-    assert maps["attention"].shape == (2, 2, T, T) and maps["before"].shape == (2, 2, T)
-    close(jax.tree.map(lambda x: x[:1], maps), below, what="maps of the first layer")
+@pytest.mark.parametrize("law", LAWS)
+def test_a_sound_explanation_passes(law):
+    LAWS[law](Shown.example)
+
+
+@pytest.mark.parametrize(("mutant", "law"), BROKEN)
+def test_a_broken_explanation_is_caught(mutant, law):
+    with pytest.raises(AssertionError, match=f"^{law}: "):
+        LAWS[law](mutant.example)
+
+
+def test_a_softmax_window_sees_its_last_steps():
+    cell, xs = GTrXL.example(jax.random.key(0), T)
+    weights = look(cell, cell.init_carry(), xs, jnp.asarray(FIRST))[0][2]["attention"]
+    age, episode = np.arange(T)[:, None] - np.arange(T), np.cumsum(FIRST)
+    seen = (age >= 0) & (age < cell.window) & (episode[:, None] == episode)
+    np.testing.assert_array_equal(weights > 0, np.broadcast_to(seen, (2, T, T)))
+
+
+def test_weights_unrolled_are_those_of_a_linear_map():
+    """Of read-outs with known weights for each channel, whose carry adds what it holds: their mean over channels."""
+    weights = jax.random.normal(jax.random.key(0), (2, 5, 5, 3))  # [H t j d]
+    values = jax.random.normal(jax.random.key(1), (5, 2, 3))
+    held = jnp.zeros((5, 2, 3)).at[:2].set(jax.random.normal(jax.random.key(2), (2, 2, 3)))
+    read = lambda carry, values: (carry, jnp.einsum("htjd,jhd->thd", weights, values) + carry)
+    carry, a, maps = jax.jit(lambda *x: unrolled(read, *x))(held, 0 * held, values)
+    close((carry, a), read(held, values), what="carry and read-outs")
+    share = (held * a).sum(-1) / (a**2).sum(-1)
+    wanted = {"signed": weights.mean(-1), "before": share.T, "values": values, "read": a}
+    close(maps, {k: jnp.swapaxes(x, 0, 1) if k in ("values", "read") else x for k, x in wanted.items()}, what="maps")

@@ -45,9 +45,10 @@ def check(target: str, say: Callable[[str], Any]) -> int:
 def _case(target: str) -> tuple[str, dict[str, Callable], Any]:
     found = _import(target)
     if hasattr(found, "sequence"):
-        from romanesco.laws import memory
+        from romanesco.laws import explain, memory
 
-        return "a memory", memory.LAWS, _example(found, target)
+        shown = explain.LAWS if hasattr(found, "explain") else {}
+        return "a memory", memory.LAWS | shown, _example(found, target)
     if inspect.isclass(found) and hasattr(found, "reset") and not issubclass(found, eqx.Module):
         from romanesco.envs.gym import given
         from romanesco.laws import host

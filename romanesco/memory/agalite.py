@@ -12,8 +12,9 @@ from romanesco.core.errors import BadInput, check_positive, nearest
 from romanesco.core.layers import dense, orthogonal, widen
 from romanesco.memory.basis import Layout, check_basis, layout
 from romanesco.memory.chunks import phases
-from romanesco.memory.slots import SHUT, State, advance, chunk_length, gates, queries, read, recur
+from romanesco.memory.slots import SHUT, VALUE, State, advance, chunk_length, gates, queries, read, recur
 from romanesco.memory.stack import Stacked
+from romanesco.memory.unrolled import unrolled
 
 FEATURES = {"relu": jax.nn.relu, "softplus": jax.nn.softplus}
 
@@ -115,7 +116,7 @@ class AGaLiTe(eqx.Module):
         a = read(form, state, *queries(feature, wide, low))
         return (state, (phase + 1) % len(form.writes)), self._leave(a)
 
-    def sequence(self, carry, xs: Float[Array, "T D"], first: Bool[Array, "T"]):
+    def _recur(self, carry, wide, low, first):  # -> carry, read-outs [T H d]
         (state, phase), form, T = carry, self.form, len(first)
         if form.start is None:  # turn the slots, not the phases: those are then one and the same for a batch of streams
             turn, at = phase, jnp.arange(T) % form.slots
@@ -127,11 +128,27 @@ class AGaLiTe(eqx.Module):
         def padded(x, value):
             return jnp.pad(x, ((0, pad),) + ((0, 0),) * (x.ndim - 1), constant_values=value)
 
-        wide, low = self._enter(xs)
         inputs = padded(wide, SHUT), padded(low, SHUT), padded(first, False), padded(writes, 0)
         state, a = recur(FEATURES[self.feature_map], form, _turned(state, -turn), *inputs)
         phase = (phase + T if form.start is None else at[-1] + 1) % len(form.writes)
-        return (_turned(state, turn), phase), self._leave(a[:T])
+        return (_turned(state, turn), phase), a[:T]
+
+    def sequence(self, carry, xs: Float[Array, "T D"], first: Bool[Array, "T"]):
+        carry, a = self._recur(carry, *self._enter(xs), first)
+        return carry, self._leave(a)
+
+    def explain(self, carry, xs: Float[Array, "T D"], first: Bool[Array, "T"]):
+        """What `sequence` returns, and its weights unrolled: `signed` [H T T] by reading and writing step, and more;
+        the mean over value channels, each of which forgets at its own pace."""
+        wide, low = self._enter(xs)
+        state, phase = carry
+
+        def read(carry, values):
+            return self._recur(carry, wide.at[..., VALUE, :].set(values), low, first)
+
+        silent = state._replace(values=jnp.zeros_like(state.values)), phase
+        carry, a, maps = unrolled(read, carry, silent, wide[..., VALUE, :])
+        return carry, self._leave(a), maps
 
 
 def _turned(state: State, by) -> State:

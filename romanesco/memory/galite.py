@@ -12,8 +12,9 @@ from romanesco.core.layers import dense, orthogonal, widen
 from romanesco.core.scan import scan_steps
 from romanesco.memory.agalite import FEATURES, check_feature
 from romanesco.memory.chunks import elapsed, faded, scan_chunks, seen
-from romanesco.memory.slots import Gates, gates, queries
+from romanesco.memory.slots import VALUE, Gates, gates, queries
 from romanesco.memory.stack import Stacked
+from romanesco.memory.unrolled import unrolled
 
 DECAYS = {
     "outer": lambda beta, gamma: (1 - beta) * (1 - gamma),
@@ -108,7 +109,7 @@ class GaLiTe(eqx.Module):
         """The matrices of values and keys."""
         return carry.pairs.reshape(*carry.pairs.shape[:2], -1)
 
-    def _enter(self, x: Float[Array, "*n D"]) -> Inputs:
+    def _project(self, x: Float[Array, "*n D"]):  # -> what `gates` takes [*n H 5 d], [*n H 3 eta]
         wide, low = widen(dense(self.enter, x)), widen(dense(self.factor, x))
         wide = wide.reshape(*x.shape[:-1], self.heads, 5, self.head_size)
         low = low.reshape(*x.shape[:-1], self.heads, -1, self.eta)
@@ -116,6 +117,9 @@ class GaLiTe(eqx.Module):
             q, low_q = (jax.vmap(dense, (0, -2), -2)(layer, wide[..., 1, :]) for layer in self.query)
             wide = wide.at[..., 1, :].set(q)
             low = jnp.stack([low[..., 0, :], low_q, low[..., 1, :]], -2)
+        return wide, low
+
+    def _gated(self, wide, low) -> Inputs:
         feature = FEATURES[self.feature_map]
         return Inputs(gates(feature, wide, low), *queries(feature, wide, low))
 
@@ -133,15 +137,30 @@ class GaLiTe(eqx.Module):
         return Matrix(pairs, keys), a
 
     def step(self, carry, x: Float[Array, "D"], first: Bool[Array, ""]):
-        state, a = self._advance(carry, self._enter(x), first)
+        state, a = self._advance(carry, self._gated(*self._project(x)), first)
         return state, self._leave(a)
 
-    def sequence(self, carry, xs: Float[Array, "T D"], first: Bool[Array, "T"]):
+    def _recur(self, state: Matrix, x: Inputs, first):  # -> state, read-outs [T H d]
         if self.decay == "outer":
-            state, a = scan_chunks(_chunk, carry, self._enter(xs), first, chunk=CHUNK)
-        else:  # 1 - beta (x) gamma has no factors, and so a chunk no pairwise weights
-            state, a = scan_steps(self._advance, carry, self._enter(xs), first)
+            return scan_chunks(_chunk, state, x, first, chunk=CHUNK)
+        # 1 - beta (x) gamma has no factors, and so a chunk no pairwise weights
+        return scan_steps(self._advance, state, x, first)
+
+    def sequence(self, carry, xs: Float[Array, "T D"], first: Bool[Array, "T"]):
+        state, a = self._recur(carry, self._gated(*self._project(xs)), first)
         return state, self._leave(a)
+
+    def explain(self, carry, xs: Float[Array, "T D"], first: Bool[Array, "T"]):
+        """What `sequence` returns, and its weights unrolled: `signed` [H T T] by reading and writing step, and more;
+        the mean over value channels, each of which forgets at its own pace."""
+        wide, low = self._project(xs)
+
+        def read(carry, values):
+            return self._recur(carry, self._gated(wide.at[..., VALUE, :].set(values), low), first)
+
+        silent = carry._replace(pairs=jnp.zeros_like(carry.pairs))
+        state, a, maps = unrolled(read, carry, silent, wide[..., VALUE, :])
+        return state, self._leave(a), maps
 
 
 def _features(x: Inputs):  # -> gamma, gated key, query [*n H eta d]

@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float, Key
 
 from romanesco.core.layers import dense, lecun, rms_norm, widen
 from romanesco.memory.chunks import elapsed, faded, seen
-from romanesco.memory.heads import FAST, SLOW, Heads, softplus_inverse
+from romanesco.memory.heads import FAST, SLOW, Weighed, softplus_inverse
 
 EPSILON = 1e-6  # under the root of the length of queries and keys
 
@@ -25,7 +25,7 @@ class Inputs(NamedTuple):
     keep: Float[Array, "*n H"]  # log alpha
 
 
-class GatedDeltaNet(Heads):
+class GatedDeltaNet(Weighed):
     """Gated delta rule (Yang et al., 2025, arXiv 2412.06464), without its convolution.
 
     S' = alpha S (I - beta k k^T) + beta v k^T: the state decays, then what k reads in it moves by beta to v. The
@@ -50,6 +50,9 @@ class GatedDeltaNet(Heads):
     def matrices(self, carry: Float[Array, "H d d"]) -> Float[Array, "H d d"]:
         """The matrices of values and keys."""
         return carry
+
+    def _silent(self, carry):
+        return jnp.zeros_like(carry[:, :1])
 
     def _enter(self, x):
         q, k, v, g = self._vectors(x)
@@ -79,7 +82,7 @@ class GatedDeltaNet(Heads):
 
         system = jnp.einsum("thd,jhd,tjh,th->htj", x.key, x.key, own, x.write)
         wanted = x.write[..., None] * jnp.concatenate([x.value, carried * x.key], -1)
-        fresh, undone = jnp.split(_inverse(system) @ wanted.swapaxes(0, 1), 2, -1)  # [H Q d]
+        fresh, undone = jnp.split(_inverse(system) @ wanted.swapaxes(0, 1), [x.value.shape[-1]], -1)  # [H Q d]
 
         score = jnp.einsum("thd,jhd,tjh->htj", x.query, x.key, own)
         query = (carried * x.query).swapaxes(0, 1) - score @ undone

@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, Key
 from romanesco.core.errors import check_positive
 from romanesco.core.layers import dense, lecun, rms_norm, widen
 from romanesco.memory.chunks import elapsed, faded, seen
-from romanesco.memory.heads import FAST, SLOW, Heads, softplus_inverse
+from romanesco.memory.heads import FAST, SLOW, Weighed, softplus_inverse
 
 DAMPING = 8  # root of the gates
 
@@ -32,7 +32,7 @@ class Inputs(NamedTuple):
     keep: Float[Array, "*n H M"]  # log alpha
 
 
-class GSA(Heads):
+class GSA(Weighed):
     """Gated slot attention (Zhang et al., 2024, arXiv 2409.07146).
 
     K' = alpha K + (1 - alpha) k^T, V' = alpha V + (1 - alpha) v^T with one gate a slot, alpha = sig(Wa x + b)^(1/8);
@@ -59,6 +59,9 @@ class GSA(Heads):
     def init_carry(self) -> Slots:
         empty = jnp.zeros((self.heads, self.slots, self.head_size), widen(self.enter.weight).dtype)
         return Slots(empty, empty)
+
+    def _silent(self, carry):
+        return carry._replace(values=jnp.zeros_like(carry.values[..., :1]))
 
     def _enter(self, x):
         q, k, v = jax.nn.silu(self._vectors(x))

@@ -118,13 +118,13 @@ class GTrXL(eqx.Module):
         waves, weight = self._ages()
         bias = jnp.einsum("htd,hdw->htw", position, jnp.einsum("hdD,wD->hdw", weight, waves))
         carry, a, weights = attend_all(carry, content, k, v, bias, first)
-        return carry, self._leave(a), weights
+        return carry, self._leave(a), weights, v, a
 
     def sequence(self, carry: Ring, xs: Float[Array, "T D"], first: Bool[Array, "T"]):
         return self._attend(carry, xs, first)[:2]
 
     def explain(self, carry: Ring, xs: Float[Array, "T D"], first: Bool[Array, "T"]):
         """What `sequence` returns, and the weights: `attention` [H T T] by query and key, `before` [H T] the sum over
-        steps before the sequence; rows of both together sum to 1."""
-        carry, ys, weights = self._attend(carry, xs, first)
-        return carry, ys, maps(weights, len(first))
+        steps before the sequence; rows of both together sum to 1. Also `values` and `read` [H T d]."""
+        carry, ys, *told = self._attend(carry, xs, first)
+        return carry, ys, maps(*told)

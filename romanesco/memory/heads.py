@@ -7,12 +7,13 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Key, PyTree
+from jaxtyping import Array, Bool, Float, Key
 
 from romanesco.core.errors import check_positive
 from romanesco.core.layers import dense, lecun, widen
 from romanesco.memory.chunks import scan_chunks
 from romanesco.memory.stack import Stacked
+from romanesco.memory.unrolled import unrolled
 
 CHUNK = 16  # steps that are read at once
 SLOW, FAST = 1e-3, 1e-1  # rates of forgetting at birth, in log-decay a step
@@ -49,7 +50,7 @@ class Heads(eqx.Module):
         return jnp.moveaxis(parts, -3, 0)
 
     @abc.abstractmethod
-    def _enter(self, x: Float[Array, "*n D"]) -> tuple[PyTree[Array], Any]:
+    def _enter(self, x: Float[Array, "*n D"]) -> tuple[Any, Any]:
         """-> what the state reads of x, and what the output does."""
 
     @abc.abstractmethod
@@ -73,6 +74,24 @@ class Heads(eqx.Module):
         inputs, rest = self._enter(xs)
         carry, a = scan_chunks(self._chunk, carry, inputs, first, chunk=CHUNK)
         return carry, self._leave(a, rest)
+
+
+class Weighed(Heads):
+    """Heads that read a weighted sum of the values that were written, all channels of a value weighing alike."""
+
+    @abc.abstractmethod
+    def _silent(self, carry) -> Any:
+        """The carry as if all values that were written had been 0, and had one channel."""
+
+    def explain(self, carry, xs: Float[Array, "T D"], first: Bool[Array, "T"]):
+        """What `sequence` returns, and its weights unrolled: `signed` [H T T] by reading and writing step, and more."""
+        inputs, rest = self._enter(xs)
+
+        def read(carry, values):
+            return scan_chunks(self._chunk, carry, inputs._replace(value=values), first, chunk=CHUNK)
+
+        carry, a, maps = unrolled(read, carry, self._silent(carry), inputs.value, width=1)
+        return carry, self._leave(a, rest), maps
 
 
 def softplus_inverse(rates: Float[np.ndarray, "*n"]) -> Float[Array, "*n"]:

@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float, Key
 
 from romanesco.core.layers import dense, lecun, widen
 from romanesco.memory.chunks import elapsed, seen
-from romanesco.memory.heads import Heads
+from romanesco.memory.heads import Weighed
 
 
 class Memo(NamedTuple):
@@ -31,7 +31,7 @@ class Inputs(NamedTuple):
     keep: Float[Array, "*n H"]  # log of the forget gate
 
 
-class MLSTM(Heads):
+class MLSTM(Weighed):
     """Matrix LSTM (Beck et al., 2024, arXiv 2405.04517), without its convolution and normalization.
 
     m' = max(lf + m, i); C' = e^(lf + m - m') C + e^(i - m') v k^T, n alike with k; the read-out is
@@ -55,6 +55,9 @@ class MLSTM(Heads):
     def matrices(self, carry: Memo) -> Float[Array, "H d d"]:
         """The matrices of values and keys, up to their scales."""
         return carry.pairs
+
+    def _silent(self, carry):
+        return carry._replace(pairs=jnp.zeros_like(carry.pairs[:, :1]))
 
     def _enter(self, x):
         q, k, v, o = self._vectors(x)

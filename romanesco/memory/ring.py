@@ -85,14 +85,14 @@ def attend_all(
     return Ring(keys, values, alive, jnp.int32(0)), a, weights
 
 
-def maps(weights: Float[Array, "N H Q K"], T: int) -> dict[str, Array]:
+def maps(weights: Float[Array, "N H Q K"], values: Float[Array, "H T d"], a: Float[Array, "T H d"]) -> dict[str, Array]:
     """-> `attention` [H T T], the weights of `attend_all` by query and key, and `before` [H T], what went to steps
-    before the sequence: the two sum to 1."""
-    N, H, Q, K = weights.shape
+    before the sequence: the two sum to 1. `values` and `read` [H T d] are what is weighed and the read-outs."""
+    (N, H, Q, K), T = weights.shape, len(a)
     wide = jnp.zeros((H, Q, K - Q + N * Q), weights.dtype)  # the ring's columns, then those of all blocks
     rows = [jax.lax.dynamic_update_slice(wide, block, (0, 0, n * Q)) for n, block in enumerate(weights)]
     before, attention = jnp.split(jnp.concatenate(rows, 1)[:, :T], [K - Q], -1)
-    return {"attention": attention[..., :T], "before": before.sum(-1)}
+    return {"attention": attention[..., :T], "before": before.sum(-1), "values": values, "read": a.swapaxes(0, 1)}
 
 
 def _blocks(x: Array, Q: int, axis: int) -> Array:

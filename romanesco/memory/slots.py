@@ -16,6 +16,7 @@ from jaxtyping import Array, Bool, Float
 from romanesco.memory.basis import Layout
 
 CHUNK = 8  # steps that the backward pass computes again at once: their states fit a core's cache
+VALUE = 2  # which of the projections of `gates` is the value
 SHUT = -1e4  # a gate before its sigmoid that is exactly 0 after it
 
 

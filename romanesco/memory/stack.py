@@ -147,9 +147,11 @@ class Stack(eqx.Module):
         return self._run([layer.cell.sequence for layer in self.layers], carry, xs, first)[:2]
 
     def explain(self, carry, xs: Float[Array, "T D"], first: Bool[Array, "T"]):
-        """What `sequence` returns, and what its cells' `explain` shows, stacked over layers: `attention` [L H T T]."""
-        carry, ys, maps = self._run([layer.cell.explain for layer in self.layers], carry, xs, first)
-        return carry, ys, jax.tree.map(lambda *layers: jnp.stack(layers), *maps)
+        """What `sequence` returns, and what its cells' `explain` shows, stacked over layers: `attention` or `signed`
+        [L H T T] and more; nothing, where cells have none."""
+        ways = [getattr(layer.cell, "explain", layer.cell.sequence) for layer in self.layers]
+        carry, ys, maps = self._run(ways, carry, xs, first)
+        return carry, ys, jax.tree.map(lambda *layers: jnp.stack(layers), *maps) if maps else {}
 
     def _run(self, ways, carry, x, first):
         after, shown = [], []
