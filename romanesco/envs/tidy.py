@@ -69,11 +69,14 @@ def registered(id: Any, **options: Any) -> Any:
 class Tidy(gymnasium.Env):
     """Environment `index` of a vector: made by `make`, five answers of plain types, faults with an address.
 
-    `max_steps` truncates, for environments whose own limit cannot be set otherwise.
+    `max_steps` truncates, for environments whose own limit cannot be set otherwise. Every action is done `repeat`
+    times, or until the episode ends; `info["steps"]` says how often.
     """
 
-    def __init__(self, make: Callable[[], Any], index: int, max_steps: int | None = None):
-        self.index, self.max_steps, self.calls, self.length = index, max_steps, 0, 0
+    def __init__(self, make: Callable[[], Any], index: int, max_steps: int | None = None, repeat: int = 1):
+        self.index, self.max_steps, self.repeat, self.calls, self.length = index, max_steps, repeat, 0, 0
+        if repeat < 1:
+            raise BadInput(f"action_repeat={repeat}: at least 1")
         self.env = self._guarded("being made", make)
         for name in ("observation_space", "action_space", "reset", "step"):
             if not hasattr(self.env, name):
@@ -114,8 +117,14 @@ class Tidy(gymnasium.Env):
         return self._guarded("in reset", self._observation, self.observation_space, obs), self._info(info)
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict]:
-        self.calls, self.length = self.calls + 1, self.length + 1
-        return self._guarded(f"at its step {self.calls}", self._step, action)
+        total, before = 0.0, self.length
+        for _ in range(self.repeat):
+            self.calls, self.length = self.calls + 1, self.length + 1
+            obs, reward, *ends, info = self._guarded(f"at its step {self.calls}", self._step, action)
+            total += reward
+            if any(ends):
+                break
+        return obs, total, *ends, {**info, "steps": float(self.length - before)}
 
     def _step(self, action: Any) -> tuple[Any, float, bool, bool, dict]:
         said = self.env.step(action)
