@@ -58,6 +58,22 @@ def test_row_is_true(name):
     assert len(env.feature_names) == env.observation_space.shape[0]
 
 
+def test_the_lander_draws_its_gravity_for_each_episode():
+    pytest.importorskip("Box2D", reason="LunarLander needs the extra `box2d`")
+    world = ENVS["lander"](randomize={"gravity": [-11.0, -2.0]}, context=True, max_steps=5, no_velocity=True)
+    env, shown, ts = world.streams(2), [], None
+    env.reset(keys(2))
+    for _ in range(18):
+        ts = env.step(keys(2), np.zeros(2, np.int32))
+        gravity = np.array([one.env.env.unwrapped.gravity for one in env.vector.envs])
+        np.testing.assert_allclose(ts.obs["context"][:, 0], (gravity + 11) / 9 * 2 - 1, atol=1e-5)
+        shown.append(gravity)
+    assert len(np.unique(shown)) == 8 and np.min(shown) >= -11 and np.max(shown) <= -2
+    assert set(world.params) == {"gravity", "wind_power", "turbulence_power"} and world.feature_names is None
+    with pytest.raises(BadInput, match=r"randomize.wind: no such parameter; did you mean `wind_power`"):
+        ENVS["lander"](randomize={"wind": [0, 1]})
+
+
 def of(make):
     return lambda n, vectorization: given(make, num_envs=n, vectorization=vectorization)
 

@@ -17,10 +17,12 @@ from gymnasium import logger
 from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv, VectorEnv
 
 from romanesco.core.errors import BadInput, HostFault, nearest
+from romanesco.core.spaces import Param
 from romanesco.envs.around import repeated
 from romanesco.envs.host import Host
+from romanesco.envs.randomize import Ranges, check
 from romanesco.envs.settings import NAMES
-from romanesco.envs.table import FEATURES, VELOCITIES
+from romanesco.envs.table import FEATURES, PARAMS, VELOCITIES
 from romanesco.envs.tidy import Tidy, registered
 from romanesco.envs.world import World
 
@@ -36,6 +38,7 @@ def gym(
     action_repeat: int = 1,
     num_envs: int = 1,
     feature_names: tuple[str, ...] | None = None,
+    params: dict[str, Param] | None = None,
     **options: Any,
 ) -> World:
     """Any registered Gymnasium environment; `options` are the settings of `transforms_of`, and its constructor's
@@ -56,14 +59,17 @@ def gym(
     else:
         streams = functools.partial(_streams, make, vectorization, timeout, None, action_repeat)
     limit = repeated(max_steps or spec.max_episode_steps, action_repeat)
-    threshold = spec.reward_threshold
-    return World.of(streams, num_envs, max_steps=limit, threshold=threshold, feature_names=feature_names, **around)
+    about: dict[str, Any] = {"threshold": spec.reward_threshold, "feature_names": feature_names, "params": params}
+    return World.of(streams, num_envs, max_steps=limit, **about, **around)
 
 
-def lander(*, gravity: float = -10.0, **settings: Any) -> World:
-    """Gymnasium's LunarLander-v3."""
-    about = {"feature_names": FEATURES["lander"], "velocities": VELOCITIES["lander"]}
-    return gym("LunarLander-v3", gravity=gravity, **about, **settings)
+def lander(*, gravity: float = -10.0, randomize: Ranges | None = None, context: bool = False, **settings: Any) -> World:
+    """Gymnasium's LunarLander-v3; numbers of `randomize`, {name: (low, high)}, are drawn for each episode."""
+    params = PARAMS["lander"]
+    check(randomize or {}, params, context)
+    about = {"feature_names": FEATURES["lander"], "velocities": VELOCITIES["lander"], "params": params}
+    drawn = {"randomize": dict(randomize), "context": context} if randomize else {}
+    return gym("LunarLander-v3", gravity=gravity, **about, **drawn, **settings)
 
 
 def given(

@@ -225,7 +225,7 @@ def _classic(
             raise BadInput(f"{name} has no parameter `{field}`{nearest(field, params)} known: {', '.join(params)}")
         if not math.isfinite(value):
             raise BadInput(f"{field}={value}: a finite number, {params[field].default} by default")
-    check(randomize, params)
+    check(randomize, params, context)
     numbers = {field: param.default for field, param in params.items()} | numbers
     port = PORTS[name]
     world = _classic_world(port.target)

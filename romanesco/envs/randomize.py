@@ -41,8 +41,6 @@ class Randomized(Dynamics):
     def of(dynamics: Dynamics, ranges: Ranges, *, context: bool) -> Dynamics:
         """The world itself where nothing is drawn."""
         if not ranges:
-            if context:
-                raise BadInput("context=true: nothing is drawn; give a range, such as randomize.NAME=[low,high]")
             return dynamics
         low, high = (jnp.asarray([bounds[i] for bounds in ranges.values()], jnp.float32) for i in (0, 1))
         return Randomized(dynamics, low, high, tuple(ranges), context)
@@ -95,8 +93,10 @@ class Randomized(Dynamics):
         return dataclasses.replace(self, dynamics=self.dynamics.limited(max_steps))
 
 
-def check(ranges: Ranges, params: Mapping[str, Param]) -> None:
-    """Raises `BadInput` unless every range is [low, high] of a parameter that there is."""
+def check(ranges: Ranges, params: Mapping[str, Param], context: bool) -> None:
+    """Raises `BadInput` unless every range is [low, high] of a parameter that there is, and `context` has some."""
+    if context and not ranges:
+        raise BadInput("context=true: nothing is drawn; give a range, such as randomize.NAME=[low,high]")
     for name, bounds in ranges.items():
         if name not in params:
             known = ", ".join(params)

@@ -10,8 +10,9 @@ from romanesco.core.errors import BadInput
 from romanesco.core.spaces import Space
 from romanesco.core.types import Env
 from romanesco.envs.acting import ActionDelay, RescaleActions, Sticky
-from romanesco.envs.around import Lives, Repeat, Wrapped
+from romanesco.envs.around import Repeat, Wrapped
 from romanesco.envs.episodes import Episodes
+from romanesco.envs.lives import Lives
 from romanesco.envs.paying import RewardClip, RewardDelay, RewardScale
 from romanesco.envs.previous import ShowPrevious
 from romanesco.envs.seeing import Dropout, Noise, NoVelocity, ObsDelay, Stack

@@ -110,6 +110,11 @@ PARAMS: dict[str, dict[str, Param]] = {
         "torque_noise_max": Param(0.0, 0.0, 1.0),
     },
     "mountaincar": _params(force=0.001, gravity=0.0025, max_speed=0.07, init_low=-0.6, init_high=-0.4),
+    "lander": {
+        "gravity": Param(-10.0, -11.99, -5.0),
+        "wind_power": Param(15.0, 7.5, 20.0),
+        "turbulence_power": Param(1.5, 0.75, 2.0),
+    },
 }
 """Physical numbers that can be set, batched or drawn per episode."""
 

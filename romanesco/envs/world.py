@@ -40,6 +40,7 @@ class World(eqx.Module):
         max_steps: int | None = None,
         threshold: float | None = None,
         feature_names: tuple[str, ...] | None = None,
+        params: dict[str, Param] | None = None,
         **settings: Any,
     ) -> World:
         """The world that `streams` makes; `settings` are those of `transforms_of`. The first `num_envs` streams
@@ -50,7 +51,7 @@ class World(eqx.Module):
         chosen = transforms_of(*spaces, **settings)
         seen = transforms.spaces(chosen, *spaces)
         names = feature_names if transforms.alike(spaces[0], seen[0]) else None
-        return World(frozen(seen[0]), frozen(seen[1]), max_steps, threshold, names, take, chosen)
+        return World(frozen(seen[0]), frozen(seen[1]), max_steps, threshold, names, take, chosen, params or {})
 
     @staticmethod
     def shown(observation: Space, action: Space, refusal: str) -> World:

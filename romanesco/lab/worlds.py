@@ -213,10 +213,11 @@ class GymnasiumEnvironment(HostEnvironment):
 
 
 @dataclass
-class Lander(HostEnvironment):
+class Lander(HostEnvironment, Physical):
     """Land between two flags (Gymnasium's LunarLander-v3)."""
 
     name: ClassVar[str] = "lander"
+    randomize: dict[str, list[float]] = drawn("lander")  # noqa: RUF009
     continuous: bool = key(False, "throttles as a Box instead of four actions")
     gravity: float = key(-10.0, "m/s^2", above=-12, most=-0.01)
     enable_wind: bool = key(False, "wind and turbulence")
