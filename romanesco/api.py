@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
+import inspect
 import json
 import sys
 from collections.abc import Callable, Sequence
@@ -18,13 +20,17 @@ from romanesco.agent.evaluate import episode, evaluate
 from romanesco.agent.host import STREAMS as HOST_STREAMS
 from romanesco.agent.host import evaluate_host
 from romanesco.agent.policy import Policy
+from romanesco.agent.uniform import Uniform
 from romanesco.core.errors import BadInput
+from romanesco.core.spaces import describe
 from romanesco.core.types import Env, HostEnv
 from romanesco.envs.world import World
 from romanesco.lab import initial, jobs
 from romanesco.lab import run as lab
+from romanesco.lab.bench import Speed, speed
 from romanesco.lab.build import Objects, environment
 from romanesco.lab.compose import resolve, resume_overrides
+from romanesco.lab.config import Config
 from romanesco.lab.group import FRESH
 from romanesco.lab.load import Loaded, config_of, load_agents, needed_objects
 from romanesco.lab.store import find_policy, find_run
@@ -215,6 +221,37 @@ def recovery(path: str | Path, *, episodes: int = 64) -> tuple[float | None, flo
         if isinstance(found.env, World):
             return None, None
         return recovering.summary(jax.random.key(EVALUATION_SEED), found.env, found.actors.values(), episodes=episodes)
+
+
+def at_random(config: Config) -> Loaded:
+    """The world of a configuration and, in place of trained agents, one that acts at random; for `play` and `film`."""
+    with lab.numerics(config):
+        env = environment(config.env)
+    spaces = env.observation_space, env.action_space
+    return Loaded(Path(), config, spaces, {0: Uniform(env.action_space)}, {0: None}, changed=config.env)
+
+
+def about(found: Loaded) -> dict[str, Any]:
+    """What a world is, as plain data: spaces in words, limit, names of features, physical parameters, settings."""
+    env, group = found.env, found.env_group
+    return {
+        "name": group.name,
+        "summary": (inspect.getdoc(type(group)) or "").splitlines()[0],
+        "kind": "host" if isinstance(env, World) else "pure",
+        "observation": describe(env.observation_space),
+        "features": ", ".join(env.feature_names) if env.feature_names else None,
+        "actions": describe(env.action_space),
+        "limit": env.max_steps,
+        "threshold": env.threshold,
+        "parameters": [f"{name} {p.default:g}, from {p.low:g} to {p.high:g}" for name, p in env.params.items()],
+        "settings": dataclasses.asdict(group),
+    }
+
+
+def bench(found: Loaded) -> Speed:
+    """The speed of a world by itself."""
+    with lab.numerics(found.config):
+        return speed(found.env)
 
 
 def film(found: Loaded, path: Path, *, episodes: int, pick: str, greedy: bool) -> dict[str, float]:

@@ -253,7 +253,7 @@ import equinox as eqx
 import jax
 from romanesco.envs import ENVS
 from romanesco.envs.table import PURE
-from romanesco.laws.play import random_action
+from romanesco.agent.uniform import random_action
 for name in PURE:
     env, key = ENVS[name](), jax.random.key(0)
     reset, step = eqx.filter_jit(env.reset), eqx.filter_jit(env.step)

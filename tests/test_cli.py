@@ -132,3 +132,24 @@ def test_check_runs_the_laws_on_somebodys_cell(tmp_path):
     )
     assert "BROKEN" not in romanesco("check", "cells:Sum", cwd=tmp_path)
     assert "M2" in romanesco("check", "cells:Leaky", cwd=tmp_path, status=1)
+
+
+def test_env_shows_plays_films_and_measures_a_world(tmp_path):
+    words = ["tmaze", "env.corridor_length=4", "env.max_steps=9", "--episodes", "2", "--render", "out.gif", "--bench"]
+    shown = json.loads(romanesco("env", *words, "--json", cwd=tmp_path).partition("\nreturn")[0])
+    assert (shown["limit"], shown["actions"], shown["settings"]["corridor_length"]) == (9, "Discrete(4)", 4)
+    assert shown["random"]["length"]["mean"] <= 9 and shown["speed"]["wall"] > 0 and "cue_up" in shown["features"]
+    assert (tmp_path / "out.gif").read_bytes()[:3] == b"GIF"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["tmase"], "did you mean `tmaze`"),
+        (["cartpole", "seeds=2"], "only env.KEY=VALUE"),
+        (["cartpole", "env.gravity=1,2"], "one world at a time"),
+        (["cartpole", "--episodes", "-1"], "--episodes -1"),
+    ],
+)
+def test_env_refuses_in_one_line(words, said, tmp_path):
+    assert said in romanesco("env", *words, cwd=tmp_path, status=2)

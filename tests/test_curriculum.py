@@ -8,8 +8,8 @@ import pytest
 from romanesco.agent.rollout import Tally
 from romanesco.core.errors import BadInput
 from romanesco.envs.pure import cartpole
+from romanesco.envs.settings import apply
 from romanesco.envs.tmaze import tmaze
-from romanesco.envs.transforms import apply
 from romanesco.lab.build import Objects, agent_maker, environment, setup
 from romanesco.lab.compose import resolve
 from romanesco.learn import train

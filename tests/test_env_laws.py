@@ -7,21 +7,29 @@ from romanesco.core.errors import BadInput
 from romanesco.core.spaces import describe
 from romanesco.core.types import Env
 from romanesco.envs import ENVS
+from romanesco.envs.settings import apply
 from romanesco.envs.table import ALIASES, PARAMS, PURE, ROWS, VELOCITIES, resolve
-from romanesco.envs.transforms import apply
 from romanesco.laws.environment import LAWS
 
+ALL = {
+    "action_repeat": 2, "sticky": 0.3, "action_delay": 2, "obs_delay": 1, "obs_dropout": 0.2, "obs_noise": 0.1,
+    "show_previous": True, "reward_delay": 3, "reward_scale": 0.1, "reward_clip": 1.0,
+}  # fmt: skip
+DRAWN = {"randomize": {"length": (0.25, 1.0), "masspole": (0.1, 0.2)}, "context": True}
 WRAPPED = {
-    "tmaze-stack": ("tmaze", {"max_steps": 7, "stack": 3}),
-    "cartpole-hidden-stack": ("cartpole", {"max_steps": 7, "no_velocity": True, "stack": 2}),
-    "pendulum-rescaled": ("pendulum", {"max_steps": 7, "rescale_actions": True}),
+    "tmaze-stack": ("tmaze", {}, {"max_steps": 7, "stack": 3}),
+    "tmaze-all": ("tmaze", {}, {"max_steps": 9, **ALL}),
+    "cartpole-all": ("cartpole", {}, {"max_steps": 9, **ALL}),
+    "cartpole-drawn-hidden-stack": ("cartpole", DRAWN, {"max_steps": 7, "no_velocity": True, "stack": 2}),
+    "pendulum-rescaled": ("pendulum", {}, {"max_steps": 7, "rescale_actions": True}),
+    "grid_abc-lives": ("grid_abc", {"life": 3, "view": 3}, {"max_steps": 5, "life_is_episode": True}),
 }
 
 
 @pytest.fixture(scope="module", params=[*PURE, *WRAPPED])
 def env(request):
-    name, settings = WRAPPED.get(request.param, (request.param, {}))
-    return apply(ENVS[name](), **settings)
+    name, options, settings = WRAPPED.get(request.param, (request.param, {}, {}))
+    return apply(ENVS[name](**options), **settings)
 
 
 @pytest.mark.parametrize("law", LAWS)

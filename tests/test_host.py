@@ -27,7 +27,11 @@ from romanesco.envs.tmaze import tmaze
 from romanesco.laws.collector import fresh
 from romanesco.laws.host import LAWS, c1_collectors
 
-SETTINGS = [{}, {"stack": 2}, {"no_velocity": True}, {"rescale_actions": True}, {"stack": 3, "rescale_actions": True}]
+SETTINGS = [
+    {}, {"stack": 2}, {"no_velocity": True}, {"rescale_actions": True}, {"stack": 3, "rescale_actions": True},
+    {"sticky": 0.3, "action_delay": 2, "obs_delay": 1, "obs_dropout": 0.2, "obs_noise": 0.1, "show_previous": True,
+     "reward_delay": 3, "reward_scale": 0.1, "reward_clip": 0.2, "action_repeat": 2},
+]  # fmt: skip
 
 
 def keys(n, seed=0):
@@ -52,6 +56,22 @@ def test_row_is_true(name):
     assert (row.observation, row.actions) == (describe(env.observation_space), describe(env.action_space))
     assert (row.limit, row.threshold) == (env.max_steps, env.threshold)
     assert len(env.feature_names) == env.observation_space.shape[0]
+
+
+def test_the_lander_draws_its_gravity_for_each_episode():
+    pytest.importorskip("Box2D", reason="LunarLander needs the extra `box2d`")
+    world = ENVS["lander"](randomize={"gravity": [-11.0, -2.0]}, context=True, max_steps=5, no_velocity=True)
+    env, shown, ts = world.streams(2), [], None
+    env.reset(keys(2))
+    for _ in range(18):
+        ts = env.step(keys(2), np.zeros(2, np.int32))
+        gravity = np.array([one.env.env.unwrapped.gravity for one in env.vector.envs])
+        np.testing.assert_allclose(ts.obs["context"][:, 0], (gravity + 11) / 9 * 2 - 1, atol=1e-5)
+        shown.append(gravity)
+    assert len(np.unique(shown)) == 8 and np.min(shown) >= -11 and np.max(shown) <= -2
+    assert set(world.params) == {"gravity", "wind_power", "turbulence_power"} and world.feature_names is None
+    with pytest.raises(BadInput, match=r"randomize.wind: no such parameter; did you mean `wind_power`"):
+        ENVS["lander"](randomize={"wind": [0, 1]})
 
 
 def of(make):
@@ -88,6 +108,20 @@ def test_h2_each_way_to_end():
         )
         seen.append(float(env.metrics()["return"][0]))
     assert seen[:3] == [1.0, 3.0, 3.0]  # the sum runs on to the first end and begins again after it
+
+
+def test_a_repeated_action_sums_rewards_and_stops_at_an_end():
+    world = given(Scripted, action_repeat=2)
+    env, told = world.streams(1), []
+    env.reset(keys(1))
+    for _ in range(5):
+        ts = env.step(keys(1), np.zeros(1, np.int32))
+        if not ts.first[0]:
+            told.append((float(ts.reward[0]), float(ts.discount[0]), float(env.metrics()["length"][0])))
+    assert told == [(3, 0, 2), (3, 1, 1), (4, 0, 1)]
+    assert gym("Acrobot-v1", action_repeat=3).max_steps == 167
+    with pytest.raises(BadInput, match="action_repeat=0"):
+        given(Scripted, action_repeat=0)
 
 
 def test_h3_a_same_step_vector_environment_becomes_the_same_stream():

@@ -2,6 +2,8 @@
 
 from romanesco.core.registry import Registry
 
+GAMES = ("repeat_previous", "repeat_first", "autoencode", "count_recall", "higher_lower", "concentration")
+
 ENVS = Registry(
     "env",
     {
@@ -16,6 +18,9 @@ ENVS = Registry(
         "pendulum": "romanesco.envs.pure:pendulum",
         "mountaincar_continuous": "romanesco.envs.pure:mountaincar_continuous",
         "lander": "romanesco.envs.gym:lander",
+        "umbrella": "romanesco.envs.credit:umbrella",
+        **{f"grid_{task}": f"romanesco.envs.rooms:grid_{task}" for task in ("rooms", "keys", "key_to_door", "abc")},
+        **{f"popgym_{game}": f"romanesco.envs.popgym:{game}" for game in GAMES},
         "gymnax": "romanesco.envs.pure:gymnax_env",  # takes the `id` after `gymnax:`
         "gymnasium": "romanesco.envs.gym:gym",  # takes the `id` after `gymnasium:`
     },

@@ -28,6 +28,7 @@ class Dynamics(eqx.Module):
     params: ClassVar[dict[str, Param]] = {}
     feature_names: ClassVar[tuple[str, ...] | None] = None
     velocities: ClassVar[tuple[int, ...]] = ()  # components of the observation that `no_velocity` zeroes
+    life: ClassVar[int] = 1  # episodes over which `again` keeps something; then the metric `life_end` tells the last
     deterministic: ClassVar[bool] = False  # no draw reaches the stream: then keys need not differ (law E4)
 
     @abc.abstractmethod
@@ -52,6 +53,10 @@ class Dynamics(eqx.Module):
 
     def render(self, s: PyTree) -> UInt8[Array, "H W 3"]:
         raise BadInput(f"render: {type(self).__name__} has no picture")
+
+    def at(self, numbers: dict[str, Any]) -> "Dynamics":
+        """-> itself with other physical numbers, of those in `params`; what follows from them is computed anew."""
+        raise BadInput(f"{type(self).__name__} has no physical parameters to set or draw")
 
     def limited(self, max_steps: int | None) -> "Dynamics":
         """-> itself under another time limit, for worlds that show the time left."""
@@ -129,6 +134,10 @@ class Episodes(eqx.Module):
     @property
     def velocities(self) -> tuple[int, ...]:
         return self.dynamics.velocities
+
+    @property
+    def life(self) -> int:
+        return self.dynamics.life
 
     @property
     def deterministic(self) -> bool:

@@ -17,8 +17,12 @@ from gymnasium import logger
 from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv, VectorEnv
 
 from romanesco.core.errors import BadInput, HostFault, nearest
+from romanesco.core.spaces import Param
+from romanesco.envs.around import repeated
 from romanesco.envs.host import Host
-from romanesco.envs.table import FEATURES, VELOCITIES
+from romanesco.envs.randomize import Ranges, check
+from romanesco.envs.settings import NAMES
+from romanesco.envs.table import FEATURES, PARAMS, VELOCITIES
 from romanesco.envs.tidy import Tidy, registered
 from romanesco.envs.world import World
 
@@ -31,52 +35,55 @@ def gym(
     vectorization: str = "auto",
     timeout: float = 60.0,
     max_steps: int | None = None,
+    action_repeat: int = 1,
     num_envs: int = 1,
     feature_names: tuple[str, ...] | None = None,
-    velocities: tuple[int, ...] = (),
-    rescale_actions: bool = False,
-    flatten_actions: bool = False,
-    no_velocity: bool = False,
-    stack: int = 1,
+    params: dict[str, Param] | None = None,
     **options: Any,
 ) -> World:
-    """Any registered Gymnasium environment; `options` are its constructor's keywords."""
+    """Any registered Gymnasium environment; `options` are the settings of `transforms_of`, and its constructor's
+    keywords."""
     spec = specification(id)
+    around = {name: options.pop(name) for name in NAMES if name in options}
     if max_steps is not None:
         options["max_episode_steps"] = max_steps
-    native = spec.vector_entry_point is not None
+    native = spec.vector_entry_point is not None and action_repeat == 1
     if vectorization == "native" and not native:
-        raise BadInput(f"env.vectorization=native: {id} has no vector environment of its own; use auto or sync")
+        raise BadInput(
+            f"env.vectorization=native: {id} has no vector environment of its own, or none that "
+            "repeats actions; use auto or sync"
+        )
     make = functools.partial(registered, id, **options)
     if vectorization == "native" or (vectorization == "auto" and native):
         streams = lambda n: Host(_native(id, n, options), timeout=timeout)
     else:
-        streams = functools.partial(_streams, make, vectorization, timeout, None)
-    return World.of(
-        streams, num_envs, max_steps=max_steps or spec.max_episode_steps, threshold=spec.reward_threshold,
-        feature_names=feature_names, velocities=velocities, rescale_actions=rescale_actions,
-        flatten_actions=flatten_actions, no_velocity=no_velocity, stack=stack,
-    )  # fmt: skip
+        streams = functools.partial(_streams, make, vectorization, timeout, None, action_repeat)
+    limit = repeated(max_steps or spec.max_episode_steps, action_repeat)
+    about: dict[str, Any] = {"threshold": spec.reward_threshold, "feature_names": feature_names, "params": params}
+    return World.of(streams, num_envs, max_steps=limit, **about, **around)
 
 
-def lander(*, gravity: float = -10.0, **settings: Any) -> World:
-    """Gymnasium's LunarLander-v3."""
-    about = {"feature_names": FEATURES["lander"], "velocities": VELOCITIES["lander"]}
-    return gym("LunarLander-v3", gravity=gravity, **about, **settings)
+def lander(*, gravity: float = -10.0, randomize: Ranges | None = None, context: bool = False, **settings: Any) -> World:
+    """Gymnasium's LunarLander-v3; numbers of `randomize`, {name: (low, high)}, are drawn for each episode."""
+    params = PARAMS["lander"]
+    check(randomize or {}, params, context)
+    about = {"feature_names": FEATURES["lander"], "velocities": VELOCITIES["lander"], "params": params}
+    drawn = {"randomize": dict(randomize), "context": context} if randomize else {}
+    return gym("LunarLander-v3", gravity=gravity, **about, **drawn, **settings)
 
 
 def given(
-    env: Any, *, vectorization: str = "auto", timeout: float = 60.0, max_steps: int | None = None, num_envs: int = 1,
-    **settings: Any,
+    env: Any, *, vectorization: str = "auto", timeout: float = 60.0, max_steps: int | None = None,
+    action_repeat: int = 1, num_envs: int = 1, **settings: Any,
 ) -> World:  # fmt: skip
     """A user's Gymnasium environment, vector environment, class, or function that makes one."""
     about = None
     if isinstance(env, VectorEnv):
-        streams, about = _of_vector(env, timeout), env.spec
+        streams, about = _of_vector(env, timeout, action_repeat), env.spec
     else:
         make, about = _maker(env)
-        streams = functools.partial(_streams, make, vectorization, timeout, max_steps)
-    limit = max_steps or (about.max_episode_steps if about else None)
+        streams = functools.partial(_streams, make, vectorization, timeout, max_steps, action_repeat)
+    limit = repeated(max_steps or (about.max_episode_steps if about else None), action_repeat)
     threshold = about.reward_threshold if about else None
     return World.of(streams, num_envs, max_steps=limit, threshold=threshold, **settings)
 
@@ -99,11 +106,13 @@ def _native(id: str, n: int, options: dict[str, Any]) -> VectorEnv:
     return gymnasium.make_vec(id, num_envs=n, vectorization_mode="vector_entry_point", **options)
 
 
-def _streams(make: Callable[[], Any], vectorization: str, timeout: float, max_steps: int | None, n: int) -> Host:
+def _streams(
+    make: Callable[[], Any], vectorization: str, timeout: float, max_steps: int | None, repeat: int, n: int
+) -> Host:
     """n environments in this process, or in one process each (`async`)."""
     if vectorization == "native":
         raise BadInput("env.vectorization=native: only registered environments have one; use auto, sync or async")
-    makers = [functools.partial(Tidy, make, i, max_steps) for i in range(n)]
+    makers = [functools.partial(Tidy, make, i, max_steps, repeat) for i in range(n)]
     try:
         if vectorization != "async":
             return Host(SyncVectorEnv(makers), timeout=timeout)
@@ -172,7 +181,7 @@ def _maker(env: Any) -> tuple[Callable[[], Any], Any]:
     return functools.partial(copy.deepcopy, pristine), None
 
 
-def _of_vector(env: VectorEnv, timeout: float) -> Callable[[int], Host]:
+def _of_vector(env: VectorEnv, timeout: float, repeat: int) -> Callable[[int], Host]:
     """More vector environments like this one, from its specification, in next-step mode."""
     spec = env.spec
     if spec is None:
@@ -182,4 +191,4 @@ def _of_vector(env: VectorEnv, timeout: float) -> Callable[[int], Host]:
         )
     of_the_vector = ("num_envs", "vectorization_mode", "vector_kwargs", "wrappers")
     kwargs = {k: v for k, v in spec.kwargs.items() if k not in of_the_vector}
-    return lambda n: _streams(functools.partial(registered, spec.id, **kwargs), "sync", timeout, None, n)
+    return functools.partial(_streams, functools.partial(registered, spec.id, **kwargs), "sync", timeout, None, repeat)

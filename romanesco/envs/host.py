@@ -64,7 +64,7 @@ class Host:
         reward = np.where(first, 0.0, reward)
         discount = np.where(np.asarray(terminated) & ~first, 0.0, 1.0).astype(np.float32)
         self._return = np.where(first, 0.0, self._return + reward)
-        self._length = np.where(first, 0.0, self._length + 1)
+        self._length = np.where(first, 0.0, self._length + np.asarray(info.get("steps", 1)))
         for name in info.keys() & {"success", "lives"}:
             self._told[name] = np.asarray(info[name], np.float32)
         self._reset_now = last

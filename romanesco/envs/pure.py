@@ -20,6 +20,7 @@ from jaxtyping import Array, Float, Key, PyTree, UInt8
 from romanesco.core import spaces
 from romanesco.core.errors import BadInput, nearest
 from romanesco.envs.episodes import Dynamics, Episodes
+from romanesco.envs.randomize import Randomized, Ranges, check
 from romanesco.envs.table import PARAMS, ROWS, VELOCITIES
 
 Numbers = Mapping[str, Any]
@@ -58,6 +59,9 @@ class Classic(Dynamics):
     @property
     def velocities(self) -> tuple[int, ...]:
         return VELOCITIES[self.port.name]
+
+    def at(self, numbers: dict[str, Any]) -> "Classic":
+        return dataclasses.replace(self, numbers={**self.numbers, **numbers})
 
     def init(self, key: Key[Array, ""]) -> PyTree:
         return self.port.start(self.numbers, self.world.reset_env(key, self._params())[1])
@@ -169,29 +173,29 @@ PORTS = {
 }
 
 
-def cartpole(*, max_steps: int | None = 500, **numbers: float) -> Episodes:
-    """CartPole-v1 (Barto, Sutton and Anderson, 1983). `numbers`: gravity, masscart, ... (`table.PARAMS`)."""
-    return _classic("cartpole", max_steps, numbers)
+def cartpole(*, max_steps: int | None = 500, **settings: Any) -> Episodes:
+    """CartPole-v1 (Barto, Sutton and Anderson, 1983); `settings` are those of `_classic`."""
+    return _classic("cartpole", max_steps, **settings)
 
 
-def acrobot(*, max_steps: int | None = 500, **numbers: float) -> Episodes:
-    """Acrobot-v1 (Sutton, 1996). `numbers`: link_length_1, link_mass_1, ... (`table.PARAMS`)."""
-    return _classic("acrobot", max_steps, numbers)
+def acrobot(*, max_steps: int | None = 500, **settings: Any) -> Episodes:
+    """Acrobot-v1 (Sutton, 1996); `settings` are those of `_classic`."""
+    return _classic("acrobot", max_steps, **settings)
 
 
-def mountaincar(*, max_steps: int | None = 200, **numbers: float) -> Episodes:
-    """MountainCar-v0 (Moore, 1990). `numbers`: force, gravity, max_speed, init_low, init_high."""
-    return _classic("mountaincar", max_steps, numbers)
+def mountaincar(*, max_steps: int | None = 200, **settings: Any) -> Episodes:
+    """MountainCar-v0 (Moore, 1990); `settings` are those of `_classic`."""
+    return _classic("mountaincar", max_steps, **settings)
 
 
 def pendulum(*, max_steps: int | None = 200) -> Episodes:
     """Pendulum-v1; it never terminates."""
-    return _classic("pendulum", max_steps, {})
+    return _classic("pendulum", max_steps)
 
 
 def mountaincar_continuous(*, max_steps: int | None = 999) -> Episodes:
     """MountainCarContinuous-v0; the reward counts the action as given."""
-    return _classic("mountaincar_continuous", max_steps, {})
+    return _classic("mountaincar_continuous", max_steps)
 
 
 def gymnax_env(id: str, *, max_steps: int | None = None) -> Episodes:
@@ -209,19 +213,34 @@ def gymnax_env(id: str, *, max_steps: int | None = None) -> Episodes:
     return Episodes(Gymnax(world, **_spaces(world, world.default_params)), limit)
 
 
-def _classic(name: str, max_steps: int | None, numbers: Numbers) -> Episodes:
+def _classic(
+    name: str, max_steps: int | None, *, randomize: Ranges | None = None, context: bool = False, **numbers: float
+) -> Episodes:
+    """Physical `numbers` by the names in `table.PARAMS`; those of `randomize`, {name: (low, high)}, are drawn for each
+    episode, and seen beside the state with `context`."""
+    randomize = randomize or {}
     params = PARAMS.get(name, {})
     for field, value in numbers.items():
         if field not in params:
             raise BadInput(f"{name} has no parameter `{field}`{nearest(field, params)} known: {', '.join(params)}")
         if not math.isfinite(value):
             raise BadInput(f"{field}={value}: a finite number, {params[field].default} by default")
-    numbers = {field: param.default for field, param in params.items()} | dict(numbers)
+    check(randomize, params, context)
+    numbers = {field: param.default for field, param in params.items()} | numbers
     port = PORTS[name]
     world = _classic_world(port.target)
-    found = _spaces(world, world.default_params.replace(**port.translate(numbers)))
+    ends = [{**numbers, **{field: bounds[i] for field, bounds in randomize.items()}} for i in (0, 1)]
+    low, high = (_spaces(world, world.default_params.replace(**port.translate(end))) for end in ends)
+    seen = _both(low.pop("observation_space"), high["observation_space"])
     leaves = {field: jnp.asarray(x, jnp.float32) for field, x in numbers.items()}
-    return Episodes(Classic(leaves, port, world, **found), max_steps, ROWS[name].threshold)
+    classic = Classic(leaves, port, world, observation_space=seen, **low)
+    return Episodes(Randomized.of(classic, randomize, context=context), max_steps, ROWS[name].threshold)
+
+
+def _both(one: Any, other: Any) -> spaces.Box:
+    """The Box that holds two of one shape."""
+    (low, high), (lower, higher) = one.bounds, other.bounds
+    return spaces.Box(one.shape, one.dtype, np.minimum(low, lower), np.maximum(high, higher))
 
 
 def _spaces(world: Any, params: Any) -> dict[str, spaces.Space]:

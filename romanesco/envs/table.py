@@ -75,6 +75,26 @@ ROWS: dict[str, Row] = {
     ),
 }
 
+ROWS |= {
+    "umbrella": _ours("Box(3,) float32", "Discrete(2)", None, "only the first action counts, paid at the end: credit"),
+    "grid_rooms": _ours("Box(11, 11, 2) float32", "Discrete(4)", 200, "find an invisible goal in four rooms"),
+    "grid_keys": _ours("Box(9, 9, 5) float32", "Discrete(4)", 200, "a key opens a door to the exit, which alone pays"),
+    "grid_key_to_door": _ours(
+        "Box(7, 7, 5) float32", "Discrete(4)", None, "a key now, apples for long, a door at the end: credit and memory"
+    ),
+    "grid_abc": _ours("Box(5, 5, 5) float32", "Discrete(4)", 20, "three objects whose worth a life of episodes tells"),
+    "popgym_repeat_previous": _ours("Discrete(4)", "Discrete(4)", None, "say the suit seen some steps ago"),
+    "popgym_repeat_first": _ours("Discrete(4)", "Discrete(4)", None, "say the suit seen first, all along"),
+    "popgym_autoencode": _ours(
+        "(Discrete(2), Discrete(4))", "Discrete(4)", None, "see a deck's suits, then say them backwards"
+    ),
+    "popgym_count_recall": _ours("MultiDiscrete((2, 2))", "Discrete(27)", None, "say how often a kind was dealt"),
+    "popgym_higher_lower": _ours("Discrete(13)", "Discrete(2)", None, "guess the next card from those gone"),
+    "popgym_concentration": _ours(
+        f"MultiDiscrete({(3,) * 52})", "Discrete(52)", 104, "turn up pairs of cards from memory"
+    ),
+}
+
 ROWS["lander"] = Row(
     "host", "Box(8,) float32", "Discrete(4)", 1000, 200.0, "box2d", ("LunarLander-v3",),
     "land between two flags, with three engines",
@@ -107,6 +127,11 @@ PARAMS: dict[str, dict[str, Param]] = {
         "torque_noise_max": Param(0.0, 0.0, 1.0),
     },
     "mountaincar": _params(force=0.001, gravity=0.0025, max_speed=0.07, init_low=-0.6, init_high=-0.4),
+    "lander": {
+        "gravity": Param(-10.0, -11.99, -5.0),
+        "wind_power": Param(15.0, 7.5, 20.0),
+        "turbulence_power": Param(1.5, 0.75, 2.0),
+    },
 }
 """Physical numbers that can be set, batched or drawn per episode."""
 

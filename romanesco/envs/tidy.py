@@ -10,7 +10,7 @@ import inspect
 import os
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import gymnasium
@@ -70,21 +70,63 @@ def theirs(space: spaces.Space, action: Any) -> Any:
     return action.astype(space.dtype, copy=True)
 
 
-def registered(id: Any, **options: Any) -> Any:
-    """A Gymnasium environment by its id or specification; here, so that a worker that makes one imports no JAX."""
+def registered(
+    id: Any, *, randomize: Mapping[str, Sequence[float]] | None = None, context: bool = False, **options: Any
+) -> Any:
+    """A Gymnasium environment by its id or specification; here, so that a worker that makes one imports no JAX.
+
+    Attributes named in `randomize` are drawn anew for each episode.
+    """
     with warnings.catch_warnings():  # Box2D's import crashes the process where this one is an error
         warnings.filterwarnings("ignore", "builtin type .* has no __module__", DeprecationWarning)
-        return gymnasium.make(id, disable_env_checker=True, **options)
+        made = gymnasium.make(id, disable_env_checker=True, **options)
+    return Drawn(made, randomize, context) if randomize else made
+
+
+class Drawn(gymnasium.Wrapper):
+    """An environment whose attributes `ranges` names are drawn before each reset, uniformly from [low, high].
+
+    With `context` the observation is {state, context}: the draws, each scaled to [-1, 1].
+    """
+
+    def __init__(self, env: gymnasium.Env, ranges: Mapping[str, Sequence[float]], context: bool):
+        super().__init__(env)
+        self.names, self.context = tuple(ranges), context
+        self.low, self.high = np.array([ranges[name] for name in self.names], np.float64).T
+        self.draws, self.share = np.random.default_rng(), np.zeros(len(self.names))
+        if context:
+            shown = spaces.Box(-1.0, 1.0, (len(self.names),), np.float32)
+            self.observation_space = spaces.Dict({"state": env.observation_space, "context": shown})
+
+    def _seen(self, obs: Any) -> Any:
+        shown = np.where(self.high > self.low, 2 * self.share - 1, 0).astype(np.float32)
+        return {"state": obs, "context": shown} if self.context else obs
+
+    def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple[Any, dict]:
+        if seed is not None:
+            self.draws = np.random.default_rng(seed)
+        self.share = self.draws.random(len(self.names))
+        for name, x in zip(self.names, self.low + self.share * (self.high - self.low), strict=True):
+            setattr(self.env.unwrapped, name, float(x))
+        obs, info = self.env.reset(seed=seed, options=options)
+        return self._seen(obs), info
+
+    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict]:
+        obs, *told = self.env.step(action)
+        return self._seen(obs), *told
 
 
 class Tidy(gymnasium.Env):
     """Environment `index` of a vector: made by `make`, five answers of plain types, faults with an address.
 
-    `max_steps` truncates, for environments whose own limit cannot be set otherwise.
+    `max_steps` truncates, for environments whose own limit cannot be set otherwise. Every action is done `repeat`
+    times, or until the episode ends; `info["steps"]` says how often.
     """
 
-    def __init__(self, make: Callable[[], Any], index: int, max_steps: int | None = None):
-        self.index, self.max_steps, self.calls, self.length = index, max_steps, 0, 0
+    def __init__(self, make: Callable[[], Any], index: int, max_steps: int | None = None, repeat: int = 1):
+        self.index, self.max_steps, self.repeat, self.calls, self.length = index, max_steps, repeat, 0, 0
+        if repeat < 1:
+            raise BadInput(f"action_repeat={repeat}: at least 1")
         self.env = self._guarded("being made", make)
         for name in ("observation_space", "action_space", "reset", "step"):
             if not hasattr(self.env, name):
@@ -125,8 +167,14 @@ class Tidy(gymnasium.Env):
         return self._guarded("in reset", self._observation, self.observation_space, obs), self._info(info)
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict]:
-        self.calls, self.length = self.calls + 1, self.length + 1
-        return self._guarded(f"at its step {self.calls}", self._step, action)
+        total, before = 0.0, self.length
+        for _ in range(self.repeat):
+            self.calls, self.length = self.calls + 1, self.length + 1
+            obs, reward, *ends, info = self._guarded(f"at its step {self.calls}", self._step, action)
+            total += reward
+            if any(ends):
+                break
+        return obs, total, *ends, {**info, "steps": float(self.length - before)}
 
     def _step(self, action: Any) -> tuple[Any, float, bool, bool, dict]:
         said = self.env.step(action)

@@ -12,6 +12,7 @@ from romanesco.core.errors import BadInput
 from romanesco.core.spaces import Param, Space, frozen
 from romanesco.core.types import HostEnv, TimeStep
 from romanesco.envs import transforms
+from romanesco.envs.settings import transforms_of
 from romanesco.envs.transforms import Transform
 
 
@@ -39,18 +40,18 @@ class World(eqx.Module):
         max_steps: int | None = None,
         threshold: float | None = None,
         feature_names: tuple[str, ...] | None = None,
-        velocities: tuple[int, ...] = (),
+        params: dict[str, Param] | None = None,
         **settings: Any,
     ) -> World:
-        """The world that `streams` makes; `settings` are those of `transforms`. The first `num_envs` streams are made
-        now, to learn the spaces, and handed out when they are asked for."""
+        """The world that `streams` makes; `settings` are those of `transforms_of`. The first `num_envs` streams
+        are made now, to learn the spaces, and handed out when they are asked for."""
         made = [streams(num_envs)]
         take = lambda n: made.pop() if made and made[0].num_envs == n else streams(n)
         spaces = made[0].observation_space, made[0].action_space
-        chosen = transforms.transforms(*spaces, velocities=velocities, **settings)
+        chosen = transforms_of(*spaces, **settings)
         seen = transforms.spaces(chosen, *spaces)
-        names = feature_names if seen[0] == spaces[0] else None
-        return World(frozen(seen[0]), frozen(seen[1]), max_steps, threshold, names, take, chosen)
+        names = feature_names if transforms.alike(spaces[0], seen[0]) else None
+        return World(frozen(seen[0]), frozen(seen[1]), max_steps, threshold, names, take, chosen, params or {})
 
     @staticmethod
     def shown(observation: Space, action: Space, refusal: str) -> World:

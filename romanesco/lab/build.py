@@ -18,16 +18,16 @@ from romanesco.agent.agent import Agent, build
 from romanesco.core.errors import BadInput
 from romanesco.core.types import Env, Memory
 from romanesco.envs import ENVS
-from romanesco.envs.transforms import apply
+from romanesco.envs.settings import apply
 from romanesco.envs.world import World
 from romanesco.lab.config import Config
-from romanesco.lab.worlds import HostEnvironment, shown
+from romanesco.lab.worlds import Environment, HostEnvironment, shown
 from romanesco.learn import ALGORITHMS, ppo
 from romanesco.learn.curriculum import Reverse
 from romanesco.learn.train import Setup
 from romanesco.memory import MEMORIES, Stack
 
-TRANSFORMS = ("rescale_actions", "flatten_actions", "no_velocity", "max_steps", "stack")
+TRANSFORMS = (*(f.name for f in dataclasses.fields(Environment)), "life_is_episode")
 KINDS = {"none": (), "obs": ("obs",), "reward": ("reward",), "both": ("obs", "reward")}
 
 
@@ -70,14 +70,14 @@ def environment(group: Any, num_envs: int = 1, *, render: bool = False) -> Env |
         if render:
             given["render_mode"], options["vectorization"] = "rgb_array", "sync"
         return ENVS[library](num_envs=num_envs, **given, **options)
-    transforms = {name: options.pop(name) for name in TRANSFORMS}
+    transforms = {name: options.pop(name) for name in TRANSFORMS if name in options}
     return apply(ENVS[group.name](**options), **transforms)
 
 
 def given_environment(env: Any, group: Any, num_envs: int = 1) -> Env | World:
     """A user's environment object, or what their factory makes, under the settings of `env=object`."""
     options = _world(group)
-    pure = {name: options.pop(name) for name in TRANSFORMS}
+    pure = {name: options.pop(name) for name in TRANSFORMS if name in options}
     made = env() if inspect.isclass(env) or not hasattr(env, "reset") else env
     if isinstance(made, Env):
         return apply(only_arrays(made, "env"), **pure)

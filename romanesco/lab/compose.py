@@ -117,13 +117,11 @@ def changed_world(config: Config, overrides: Sequence[str]) -> Any:
     """The run's environment group with other `env.*` values: for zero-shot transfer."""
     choices = {group: type(getattr(config, group)) for group in GROUPS}
     leaves, data = schema(choices), config.to_dict()
-    for key, text in words(overrides, "romanesco eval RUN"):
-        if not key.startswith("env."):
-            raise BadInput(f"{key}: a trained agent keeps its configuration; only env.KEY=VALUE can be changed here")
-        if key not in leaves:
-            raise unknown(key, leaves, choices)
-        (point,) = values(key, text)[:1]
-        data["env"][key.removeprefix("env.")] = leaves[key].convert(point.value, point.text)
+    said = {key: values(key, text)[0] for key, text in words(overrides, "romanesco eval RUN")}
+    if others := [key for key in said if not key.startswith("env.")]:
+        raise BadInput(f"{others[0]}: a trained agent keeps its configuration; only env.KEY=VALUE can be changed here")
+    for key, value in check(from_mapping(said, COMMAND), leaves, choices).items():
+        data["env"][key.removeprefix("env.")] = value
     return build(choices, data).env
 
 

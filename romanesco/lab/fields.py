@@ -8,6 +8,7 @@ import os
 import re
 import types
 import typing
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -39,8 +40,8 @@ class Rule:
 def key(default: Any, help: str, **rule: Any) -> Any:
     """A dataclass field with its help text and rule."""
     meta = {"rule": Rule(help, **rule)}
-    if isinstance(default, list):
-        return field(default_factory=lambda: list(default), metadata=meta)
+    if isinstance(default, list | dict):
+        return field(default_factory=lambda: type(default)(default), metadata=meta)
     return field(default=default, metadata=meta)
 
 
@@ -64,7 +65,7 @@ class Option:
 @dataclass(frozen=True)
 class Setting:
     """One leaf of the configuration. `kind` is int, float, bool or str; `many` is 1 for a list of them, 2 for
-    a list of lists."""
+    a list of lists. `named`: a mapping of names, those of the rule's choices, to such values; each is a key."""
 
     key: str
     kind: type
@@ -72,16 +73,19 @@ class Setting:
     optional: bool
     default: Any
     rule: Rule
+    named: bool = False
 
     @property
     def type(self) -> str:
         """The type in words, for tables: `int`, `list of int`, `float or null`, `int or auto`."""
-        name = "list of " * self.many + self.kind.__name__
+        name = "NAME: " * self.named + "list of " * self.many + self.kind.__name__
         return " or ".join([name, *self.rule.words, *(["null"] if self.optional else [])])
 
     @property
     def allowed(self) -> str:
         """The values in words: `a number above 0`."""
+        if self.named:
+            return f"{self.key}.NAME=[low,high] with NAME one of {', '.join(self.rule.choices)}"
         item = self._item()
         if self.many:
             item = f"a list such as {self._example()}, each {item}"
@@ -121,9 +125,27 @@ class Setting:
             value = text
         if isinstance(value, str) and "${" in value:
             return value
+        if self.named:
+            return {name: self._entry(name, x) for name, x in self._mapping(value).items()}
         if self.optional and (value is None or (isinstance(value, str) and value.lower() in NULLS)):
             return None
         return self._nested(value, self.many, whole=value)
+
+    def _mapping(self, value: Any) -> Mapping[str, Any]:
+        if not isinstance(value, Mapping):
+            raise BadInput(f"{self.key}={show(value)} is not allowed; give {self.allowed}")
+        return value
+
+    def _entry(self, name: str, value: Any) -> Any:
+        """One value of a mapping: [low, high] of a name that there is."""
+        if name not in self.rule.choices:
+            near = nearest(name, self.rule.choices) or ";"
+            raise BadInput(f"no key `{self.key}.{name}`{near} names here: {', '.join(self.rule.choices)}")
+        bounds = [as_float(x) for x in value] if isinstance(value, list | tuple) else []
+        low, high = bounds if len(bounds) == 2 else (None, None)
+        if low is None or high is None or low > high or not math.isfinite(high - low):
+            raise BadInput(f"{self.key}.{name}={show(value)} is not allowed; give [low,high], low at most high")
+        return bounds
 
     def _nested(self, value: Any, depth: int, *, whole: Any) -> Any:
         if not depth:
@@ -136,14 +158,14 @@ class Setting:
         if isinstance(value, str) and self._is_word(value):
             return value
         made = {int: as_int, float: as_float, bool: as_bool, str: as_text}[self.kind](value)
-        if made is None or not self._within(made):
+        if made is None or not self.within(made):
             raise self.refuse(whole)
         return made
 
     def _is_word(self, value: str) -> bool:
         return value in self.rule.words or (SHARE in self.rule.words and PERCENT.fullmatch(value) is not None)
 
-    def _within(self, x: Any) -> bool:
+    def within(self, x: Any) -> bool:
         rule = self.rule
         if isinstance(x, str):
             fits = not rule.pattern or re.fullmatch(rule.pattern, x)
@@ -160,6 +182,8 @@ def show(value: Any) -> str:
     """A value as a message may hold it: one short line, as the command line would have it."""
     if value is None or isinstance(value, bool):
         text = {None: "null", True: "true", False: "false"}[value]
+    elif isinstance(value, Mapping):
+        text = "{" + ",".join(f"{name}:{show(x)}" for name, x in value.items()) + "}"
     elif isinstance(value, list | tuple):
         items = (_row(x) if isinstance(x, list | tuple) else show(x) for x in value[:16])
         text = "[" + ",".join(items) + ("" if len(value) <= 16 else ",...") + "]"
@@ -220,10 +244,12 @@ def settings(cls: type, prefix: str = "") -> dict[str, Setting]:
 
 def _setting(name: str, hint: Any, f: dataclasses.Field) -> Setting:
     arms = typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
+    if named := typing.get_origin(hint) is dict:
+        arms = typing.get_args(hint)[1:]
     optional = type(None) in arms
     kind = next(arm for arm in arms if arm is not type(None))
     many = 0
     while typing.get_origin(kind) is list:
         kind, many = typing.get_args(kind)[0], many + 1
     default = f.default_factory() if f.default is dataclasses.MISSING else f.default  # type: ignore[misc]
-    return Setting(name, kind, many, optional, default, f.metadata["rule"])
+    return Setting(name, kind, many, optional, default, f.metadata["rule"], named)

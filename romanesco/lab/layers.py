@@ -33,6 +33,12 @@ class Layer:
                 keys = ", ".join(settings(SECTIONS[key], f"{key}."))
                 raise BadInput(f"{key}={show(said.value)}: `{key}` is a section; keys here: {keys}")
             self._members(key, said.value)
+        elif "." in leaf:  # an entry of a mapping, such as env.randomize.length
+            whole, _, name = leaf.partition(".")
+            before = self.values.get(f"{group}.{whole}", Said({})).value
+            self.values[f"{group}.{whole}"] = Said(
+                {**(before if isinstance(before, Mapping) else {}), name: said.value}
+            )
         else:
             self.values[key] = said
 

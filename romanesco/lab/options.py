@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from romanesco.lab.fields import Option, key, positive, size
 from romanesco.lab.memories import MEMORIES, Memory
+from romanesco.lab.tasks import TASKS
 from romanesco.lab.worlds import WORLDS, Environment, GivenEnvironment
 
 ACTS = ("tanh", "relu", "gelu", "silu", "none")
@@ -153,7 +154,7 @@ def _by_name(*options: type[Option]) -> dict[str, type[Option]]:
 
 BASES: dict[str, type[Option]] = {"env": Environment, "memory": Memory, "encoder": Encoder, "algorithm": Algorithm}
 GROUPS: dict[str, dict[str, type[Option]]] = {
-    "env": _by_name(*WORLDS),
+    "env": _by_name(*WORLDS, *TASKS),
     "memory": _by_name(*MEMORIES),
     "encoder": _by_name(Identity, Linear, Mlp, Cnn, Attention, Patches, Entities, Cross),
     "algorithm": _by_name(Ppo, A2c),

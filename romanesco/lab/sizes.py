@@ -6,10 +6,10 @@ from fractions import Fraction
 
 from romanesco.core.errors import BadInput
 from romanesco.lab.config import NEVER, PARTS, Config
-from romanesco.lab.fields import PERCENT, show
+from romanesco.lab.fields import PERCENT, settings, show
 from romanesco.lab.memories import Agalite, Gtrxl, NoMemory, Window
 from romanesco.lab.options import Attends, Encoder
-from romanesco.lab.worlds import Environment, HostEnvironment, MountainCar, TMaze, shown
+from romanesco.lab.worlds import Environment, HostEnvironment, MountainCar, Physical, TMaze, shown
 
 MOST_UPDATES = 2**31 - 1  # updates are numbered in 32 bits
 MOST_GROUPS = 8
@@ -201,6 +201,8 @@ def _memory_notes(config: Config) -> list[str]:
 def _world(env: Environment) -> Environment:
     """The environment with its sizes resolved."""
     shown(env)  # raises where there is no such twin
+    if isinstance(env, Physical):
+        _drawn(env)
     if isinstance(env, MountainCar) and env.init_low > env.init_high:
         raise BadInput(f"env.init_low={env.init_low} is above env.init_high={env.init_high}")
     if not isinstance(env, TMaze):
@@ -217,3 +219,14 @@ def _world(env: Environment) -> Environment:
             f"env.start_distance={env.start_distance} must be below env.corridor_length={env.corridor_length}"
         )
     return dataclasses.replace(env, position_bits=bits)
+
+
+def _drawn(env: Physical) -> None:
+    """Ranges keep to what the parameters themselves may be."""
+    ranges: dict[str, list[float]] = env.randomize  # type: ignore[attr-defined]
+    if env.context and not ranges:
+        raise BadInput("env.context=true: nothing is drawn; give a range, such as env.randomize.NAME=[low,high]")
+    for name, bounds in ranges.items():
+        number = settings(type(env))[name]
+        if any(not number.within(x) for x in bounds):
+            raise BadInput(f"env.randomize.{name}={show(bounds)} is not allowed: env.{name} must be {number.allowed}")

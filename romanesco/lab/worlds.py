@@ -5,7 +5,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from romanesco.core.errors import BadInput
+from romanesco.envs.table import PARAMS
 from romanesco.lab.fields import Option, key, positive, size
+
+INF = float("inf")
 
 
 @dataclass
@@ -14,11 +17,22 @@ class Environment(Option):
 
     TWIN: ClassVar[dict[str, object]] = {}  # settings that show what this world hides
     twin: bool = key(False, "the fully observed twin: what the world hides is shown, and no memory needed")
+    max_steps: int | None = size(None, "time limit of an episode; null: the environment's own")
+    action_repeat: int = size(1, "how often each action is done; rewards are summed")
     rescale_actions: bool = key(False, "actions of a Box in [-1, 1] are stretched to its bounds")
     flatten_actions: bool = key(False, "each combination of a factored action is one choice; at most 1,024")
+    sticky: float = key(0.0, "chance that the action done last is done again", least=0, most=1)
+    action_delay: int = key(0, "steps after which an action is done", least=0)
+    obs_delay: int = key(0, "steps after which an observation is seen", least=0)
     no_velocity: bool = key(False, "velocities are observed as 0")
-    max_steps: int | None = size(None, "time limit of an episode; null: the environment's own")
+    obs_dropout: float = key(0.0, "chance that a number of an observation is seen as 0", least=0, most=1)
+    obs_noise: float = key(0.0, "deviation of Gaussian noise on observations, in units of obs_scale", least=0)
+    obs_scale: list[float] = key([], "units of obs_noise, one a feature; []: 1", least=0)  # noqa: RUF009
     stack: int = size(1, "how many last observations are seen at once")
+    show_previous: bool = key(False, "the previous action and the world's reward are seen too")
+    reward_delay: int = size(1, "steps after which what was earned is paid, or at an episode's end")
+    reward_scale: float = key(1.0, "learning sees rewards times this; scores are the world's own")
+    reward_clip: float = positive(INF, "bound of |reward| that learning sees; inf: none", finite=False)
 
 
 @dataclass
@@ -124,11 +138,24 @@ class Probe8(Environment):
     name = "probe8"
 
 
+def drawn(world: str) -> dict[str, list[float]]:
+    """The mapping of a world's physical parameters to ranges."""
+    return key({}, "[low,high] from which each episode draws a parameter", choices=tuple(PARAMS[world]))
+
+
 @dataclass
-class CartPole(Environment):
+class Physical(Environment):
+    """A world whose physical numbers can be set, or drawn anew for each episode."""
+
+    context: bool = key(False, "what was drawn is seen, scaled to [-1, 1], in an entry `context` beside `state`")
+
+
+@dataclass
+class CartPole(Physical):
     """Balance a pole on a cart (Gymnasium's CartPole-v1)."""
 
     name: ClassVar[str] = "cartpole"
+    randomize: dict[str, list[float]] = drawn("cartpole")  # noqa: RUF009
     gravity: float = positive(9.8, "m/s^2")
     masscart: float = positive(1.0, "kg")
     masspole: float = positive(0.1, "kg")
@@ -139,10 +166,11 @@ class CartPole(Environment):
 
 
 @dataclass
-class Acrobot(Environment):
+class Acrobot(Physical):
     """Swing two links up by the joint between them (Gymnasium's Acrobot-v1)."""
 
     name: ClassVar[str] = "acrobot"
+    randomize: dict[str, list[float]] = drawn("acrobot")  # noqa: RUF009
     link_length_1: float = positive(1.0, "m")
     link_length_2: float = positive(1.0, "m")
     link_mass_1: float = positive(1.0, "kg")
@@ -155,10 +183,11 @@ class Acrobot(Environment):
 
 
 @dataclass
-class MountainCar(Environment):
+class MountainCar(Physical):
     """Rock an underpowered car up a hill (Gymnasium's MountainCar-v0)."""
 
     name: ClassVar[str] = "mountaincar"
+    randomize: dict[str, list[float]] = drawn("mountaincar")  # noqa: RUF009
     force: float = positive(0.001, "what the motor adds to the velocity")
     gravity: float = positive(0.0025, "what the slope adds to the velocity")
     max_speed: float = positive(0.07, "bound of the velocity")
@@ -206,10 +235,11 @@ class GymnasiumEnvironment(HostEnvironment):
 
 
 @dataclass
-class Lander(HostEnvironment):
+class Lander(HostEnvironment, Physical):
     """Land between two flags (Gymnasium's LunarLander-v3)."""
 
     name: ClassVar[str] = "lander"
+    randomize: dict[str, list[float]] = drawn("lander")  # noqa: RUF009
     continuous: bool = key(False, "throttles as a Box instead of four actions")
     gravity: float = key(-10.0, "m/s^2", above=-12, most=-0.01)
     enable_wind: bool = key(False, "wind and turbulence")

@@ -21,7 +21,7 @@ from romanesco.agent.host import begin, collect_host, evaluate_host
 from romanesco.agent.rollout import collect, start
 from romanesco.core.spaces import Box, Discrete, MultiDiscrete, contains, in_form, leaves
 from romanesco.core.types import Env, HostEnv, TimeStep
-from romanesco.envs.transforms import apply
+from romanesco.envs.settings import apply
 from romanesco.envs.world import World
 from romanesco.laws.verdict import close, require
 
@@ -54,8 +54,9 @@ class OnHost:
         """Nothing to free."""
 
 
-def on_host(env: Env, **settings: Any) -> World:
-    """A pure environment as a world on the host, under the same settings as `transforms.apply`."""
+def on_host(env: Env, *, max_steps: int | None = None, action_repeat: int = 1, **settings: Any) -> World:
+    """A pure environment as a world on the host, under the same settings as `apply`."""
+    env = apply(env, max_steps=max_steps, action_repeat=action_repeat)
     return World.of(
         lambda n: OnHost(env, n), STREAMS, max_steps=env.max_steps, threshold=env.threshold,
         velocities=getattr(env, "velocities", ()), **settings,
@@ -80,7 +81,7 @@ def c1_collectors(env: Env, agent: Callable[[Env], Agent], **settings: Any) -> N
         for name, x in ended.items():
             close(x.sum(), tally.sums[name], what=f"C1: the sum of `{name}` over episodes,")
     want = jax.jit(functools.partial(evaluate, episodes=5, greedy=True))(k_eval, pure, actor)
-    got = evaluate_host(k_eval, world, OnHost(env, 5), actor, episodes=5, greedy=True)
+    got = evaluate_host(k_eval, world, world.streams(5), actor, episodes=5, greedy=True)
     close(got, want, what="C1: evaluations,")
 
 

@@ -8,10 +8,10 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from romanesco.agent.uniform import random_action
 from romanesco.core.spaces import Space
 from romanesco.core.types import Env
 from romanesco.envs.episodes import Dynamics
-from romanesco.laws.play import random_action
 from romanesco.laws.verdict import require
 
 
