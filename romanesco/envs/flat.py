@@ -1,6 +1,7 @@
 """All combinations of the parts of an action as one choice: a transform of actions."""
 
 import math
+from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -34,9 +35,8 @@ class FlattenActions(Transform):
     @property
     def sizes(self) -> tuple[int, ...]:
         """Choices of every component, in the order of the leaves."""
-        return tuple(
-            n for leaf in leaves(self.space) for n in ((leaf.n,) if isinstance(leaf, Discrete) else leaf.sizes)
-        )  # type: ignore[union-attr]
+        parts: Any = leaves(self.space)
+        return tuple(n for leaf in parts for n in ((leaf.n,) if isinstance(leaf, Discrete) else leaf.sizes))
 
     def spaces(self, observation: Space, action: Space) -> tuple[Space, Space]:
         return observation, Discrete(math.prod(self.sizes))

@@ -79,6 +79,9 @@ class Heads(eqx.Module):
 class Weighed(Heads):
     """Heads that read a weighted sum of the values that were written, all channels of a value weighing alike."""
 
+    def __init__(self, size: int, vectors: int, *, heads: int, head_size: int, key: Key[Array, ""]):
+        super().__init__(size, vectors, heads=heads, head_size=head_size, key=key)
+
     @abc.abstractmethod
     def _silent(self, carry) -> Any:
         """The carry as if all values that were written had been 0, and had one channel."""
