@@ -50,7 +50,7 @@ def gym(
     if vectorization == "native" or (vectorization == "auto" and native):
         streams = lambda n: Host(_native(id, n, options), timeout=timeout)
     else:
-        streams = functools.partial(_streams, make, vectorization, timeout, None)
+        streams = functools.partial(separate, make, vectorization, timeout, None)
     return World.of(
         streams, num_envs, max_steps=max_steps or spec.max_episode_steps, threshold=spec.reward_threshold,
         feature_names=feature_names, velocities=velocities, rescale_actions=rescale_actions, no_velocity=no_velocity,
@@ -74,7 +74,7 @@ def given(
         streams, about = _of_vector(env, timeout), env.spec
     else:
         make, about = _maker(env)
-        streams = functools.partial(_streams, make, vectorization, timeout, max_steps)
+        streams = functools.partial(separate, make, vectorization, timeout, max_steps)
     limit = max_steps or (about.max_episode_steps if about else None)
     threshold = about.reward_threshold if about else None
     return World.of(streams, num_envs, max_steps=limit, threshold=threshold, **settings)
@@ -98,7 +98,7 @@ def _native(id: str, n: int, options: dict[str, Any]) -> VectorEnv:
     return gymnasium.make_vec(id, num_envs=n, vectorization_mode="vector_entry_point", **options)
 
 
-def _streams(make: Callable[[], Any], vectorization: str, timeout: float, max_steps: int | None, n: int) -> Host:
+def separate(make: Callable[[], Any], vectorization: str, timeout: float, max_steps: int | None, n: int) -> Host:
     """n environments in this process, or in one process each (`async`)."""
     if vectorization == "native":
         raise BadInput("env.vectorization=native: only registered environments have one; use auto, sync or async")
@@ -181,4 +181,4 @@ def _of_vector(env: VectorEnv, timeout: float) -> Callable[[int], Host]:
         )
     of_the_vector = ("num_envs", "vectorization_mode", "vector_kwargs", "wrappers")
     kwargs = {k: v for k, v in spec.kwargs.items() if k not in of_the_vector}
-    return lambda n: _streams(functools.partial(registered, spec.id, **kwargs), "sync", timeout, None, n)
+    return lambda n: separate(functools.partial(registered, spec.id, **kwargs), "sync", timeout, None, n)

@@ -19,6 +19,7 @@ from gymnasium import spaces
 
 from romanesco.core.errors import BadInput, HostFault
 from romanesco.core.spaces import Box, Discrete, MultiDiscrete, Space
+from romanesco.envs import headless
 
 DECLARED = ("success", "lives")  # the entries of `info` that become metrics
 SUPPORTED = "Box, Discrete, MultiDiscrete and MultiBinary, and Dict and Tuple of them"
@@ -61,6 +62,7 @@ def batched(space: spaces.Space, rows: Any) -> Any:
 
 def registered(id: Any, **options: Any) -> Any:
     """A Gymnasium environment by its id or specification; here, so that a worker that makes one imports no JAX."""
+    headless.no_window()
     with warnings.catch_warnings():  # Box2D's import crashes the process where this one is an error
         warnings.filterwarnings("ignore", "builtin type .* has no __module__", DeprecationWarning)
         return gymnasium.make(id, disable_env_checker=True, **options)

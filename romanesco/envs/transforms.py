@@ -90,6 +90,16 @@ class NoVelocity(Transform):
         return w, _seen(ts, jax.tree.map(lambda x: x.at[..., np.array(self.at)].set(0), obs), allowed)
 
 
+class RewardClip(Transform):
+    """Rewards between -bound and bound; what metrics count is taken before it."""
+
+    bound: Float[Array, ""]
+
+    def after(self, key: Key[Array, ""], w: W, ts: TimeStep) -> tuple[W, TimeStep]:
+        reward = jnp.clip(ts.reward, -self.bound, self.bound)
+        return w, TimeStep(ts.obs, reward, ts.discount, ts.first, ts.last)
+
+
 class Stack(Transform):
     """The last k observations on a new leading axis, oldest first; refilled where an episode starts."""
 
@@ -234,6 +244,7 @@ def transforms(
     rescale_actions: bool = False,
     no_velocity: bool = False,
     stack: int = 1,
+    reward_clip: float | None = None,
 ) -> tuple[Transform, ...]:
     """The transforms that settings ask for over a world of these spaces, from the world outwards."""
     chosen: list[Transform] = []
@@ -245,6 +256,8 @@ def transforms(
         chosen.append(NoVelocity(velocities))
     if stack != 1:
         chosen.append(Stack.of(stack, observation))
+    if reward_clip is not None:
+        chosen.append(RewardClip(jnp.float32(reward_clip)))
     return tuple(chosen)
 
 

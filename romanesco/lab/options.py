@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from romanesco.lab.fields import Option, key, positive, size
+from romanesco.lab.libraries import LIBRARIES
 from romanesco.lab.worlds import WORLDS, Environment, GivenEnvironment
 
 ACTS = ("tanh", "relu", "gelu", "silu", "none")
@@ -299,7 +300,7 @@ def _by_name(*options: type[Option]) -> dict[str, type[Option]]:
 
 BASES: dict[str, type[Option]] = {"env": Environment, "memory": Memory, "encoder": Encoder, "algorithm": Algorithm}
 GROUPS: dict[str, dict[str, type[Option]]] = {
-    "env": _by_name(*WORLDS),
+    "env": _by_name(*WORLDS, *LIBRARIES),
     "memory": _by_name(
         NoMemory, Lstm, Gru, Agalite, Galite, Gtrxl, Window, Mingru, Lru, Mlstm, GatedDeltanet, Rtu, Ffm
     ),
