@@ -15,6 +15,7 @@ import pytest
 from gymnasium.vector import SyncVectorEnv
 from worlds_on_host import SCRIPT, Broken, Old, Scripted, Trees
 
+from romanesco.agent.host import begin, collect_host
 from romanesco.core.errors import BadInput, HostFault
 from romanesco.core.spaces import Box, Discrete, MultiDiscrete, contains, describe, from_json, to_json
 from romanesco.envs import ENVS
@@ -116,6 +117,30 @@ def test_spaces_become_ours_and_survive_json():
     for one in (space, env.action_space, box):
         assert from_json(to_json(one)) == one
     assert contains(box, np.array([3, 0.5], np.float32))
+
+
+def test_a_mask_of_actions_is_of_booleans_and_obeyed():
+    class Masked(Scripted):
+        observation_space = gymnasium.spaces.Dict(
+            {"x": Scripted.observation_space, "allowed": gymnasium.spaces.MultiBinary(2)}
+        )
+
+        def reset(self, **told):
+            obs, info = super().reset(**told)
+            return {"x": obs, "allowed": np.array([0, 1], np.int8)}, info
+
+        def step(self, action):
+            assert action == 1
+            obs, *rest = super().step(action)
+            return {"x": obs, "allowed": np.array([0, 1], np.int8)}, *rest
+
+    world = given(Masked, num_envs=3)
+    assert world.observation_space["allowed"] == Box((2,), bool, False, True)
+    assert from_json(to_json(world.observation_space)) == world.observation_space
+    actor, env = fresh(jax.random.key(0), world, "none"), world.streams(3)
+    streams = begin(jax.random.key(1), world, env, actor)
+    _, rollout, _ = collect_host(jax.random.key(2), world, env, actor, streams, 8)
+    assert rollout.steps.obs["allowed"].dtype == bool and (rollout.action == 1).all()
 
 
 @pytest.mark.parametrize("kind", ["Text", "Graph", "Sequence"])

@@ -65,7 +65,7 @@ def test_a_pool_draws_its_worlds_uniformly_and_no_others(finite):
 def test_a_refresh_replaces_the_next_share_round_robin(finite):
     env, before = finite, numbers(finite)
     for i in range(5):
-        env = refreshed(jax.random.key(i), env)
+        env = refreshed(jax.random.key(10 + i), env)
         changed = np.flatnonzero(numbers(env) != before)
         assert changed.tolist() == [2 * i % 8, 2 * i % 8 + 1]
         before = numbers(env)

@@ -84,8 +84,8 @@ def _tasks(stock: bool) -> Any:
     headless.opengl()
     logging.getLogger("absl").setLevel(logging.ERROR)  # each episode warns of a velocity that is not there
     if "memory_maze" not in sys.modules:
-        sys.modules["memory_maze"] = types.ModuleType("memory_maze")
-        sys.modules["memory_maze"].__path__ = list(spec.submodule_search_locations or [])
+        sys.modules["memory_maze"] = empty = types.ModuleType("memory_maze")
+        empty.__spec__, empty.__path__ = spec, list(spec.submodule_search_locations or [])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of libraries that it imports
         tasks = importlib.import_module("memory_maze.tasks")

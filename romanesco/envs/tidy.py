@@ -22,13 +22,15 @@ from romanesco.core.spaces import Box, Discrete, MultiDiscrete, Space
 from romanesco.envs import headless
 
 DECLARED = ("success", "lives")  # the entries of `info` that become metrics
+ALLOWED = "allowed"  # the entry of an observation that says which actions exist now
 SUPPORTED = "Box, Discrete, MultiDiscrete and MultiBinary, and Dict and Tuple of them"
 
 
 def ours(space: spaces.Space, where: str) -> Space:
     """A Gymnasium space in our words; `where` names its place in errors.
 
-    Floats are seen as float32, integers and booleans of a Box other than bytes too. Keys of a Dict keep their names.
+    Floats are seen as float32, integers and booleans of a Box other than bytes too. Keys of a Dict keep their names;
+    the entry `allowed` is a mask of actions, flat and of booleans whatever its kind.
     """
     match space:
         case spaces.Discrete():
@@ -42,17 +44,25 @@ def ours(space: spaces.Space, where: str) -> Space:
             bound = lambda x: np.asarray(x, dtype)
             return Box(space.shape, dtype, bound(space.low), bound(space.high))
         case spaces.Dict():
-            return {str(k): ours(s, f"{where}[{k!r}]") for k, s in space.spaces.items()}
+            parts = space.spaces.items()
+            return {str(k): _mask(s) if k == ALLOWED else ours(s, f"{where}[{k!r}]") for k, s in parts}
         case spaces.Tuple():
             return tuple(ours(s, f"{where}[{i}]") for i, s in enumerate(space.spaces))
     raise BadInput(f"{where}: a space of kind {type(space).__name__}; supported are {SUPPORTED}")
+
+
+def _mask(space: spaces.Space) -> Box:
+    return Box((int(np.prod(space.shape or ())),), bool, False, True)
 
 
 def batched(space: spaces.Space, rows: Any) -> Any:
     """A vector environment's observations, copied, [B ...] each, in the types that `ours` says."""
     match space:
         case spaces.Dict():
-            return {str(k): batched(s, rows[k]) for k, s in space.spaces.items()}
+            made = {str(k): batched(s, rows[k]) for k, s in space.spaces.items()}
+            if ALLOWED in made:
+                made[ALLOWED] = made[ALLOWED].astype(bool).reshape(len(made[ALLOWED]), -1)
+            return made
         case spaces.Tuple():
             return tuple(batched(s, row) for s, row in zip(space.spaces, rows, strict=True))
         case spaces.Box():
