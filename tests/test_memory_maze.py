@@ -13,8 +13,20 @@ from romanesco.core.errors import BadInput
 from romanesco.envs import headless, memory_maze
 from romanesco.envs.table import resolve
 
-INSTALLED = all(importlib.util.find_spec(name) for name in ("memory_maze", "dm_control"))
-needs = pytest.mark.skipif(not INSTALLED, reason='Memory Maze needs the extra: pip install -e ".[memory-maze]"')
+
+def lacking():
+    """Why nothing can be played here, or an empty text."""
+    if not all(importlib.util.find_spec(name) for name in ("memory_maze", "dm_control")):
+        return 'Memory Maze needs the extra: pip install -e ".[memory-maze]"'
+    try:
+        headless.opengl()
+    except BadInput as error:
+        return str(error)
+    return ""
+
+
+LACKING = lacking()
+needs = pytest.mark.skipif(bool(LACKING), reason=LACKING)
 
 
 class Contacts(list):
@@ -27,7 +39,6 @@ class Contacts(list):
 
 @pytest.fixture
 def sphere(monkeypatch):
-    headless.opengl()
     memory_maze._tasks(True)
     from dm_control.locomotion.props.target_sphere import TargetSphere
 

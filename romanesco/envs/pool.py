@@ -32,7 +32,7 @@ class Pool(Dynamics):
         """P = `worlds` states by `init`, of which `refresh` replaces that share, at least one unless it is 0."""
         made = jax.lax.map(dynamics.init, jax.random.split(key, worlds))
         settled = jax.tree.map(lambda x: jax.lax.convert_element_type(x, x.dtype), made)
-        return Pool(dynamics, settled, jnp.int32(0), max(round(refresh * worlds), refresh > 0))
+        return Pool(dynamics, settled, jnp.int32(0), max(round(refresh * worlds), int(refresh > 0)))
 
     @property
     def observation_space(self) -> Space:

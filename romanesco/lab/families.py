@@ -42,7 +42,7 @@ FAMILIES = {
     "craftax": Family("craftax", ("craftax", "pygame"), "craftax", ("env.variant=classic",)),
     "navix": Family("navix:Navix-Empty-8x8-v0", ("navix",), "jax-envs"),
     "xminigrid": Family("xminigrid:MiniGrid-Empty-8x8", ("xminigrid",), "jax-envs"),
-    "brax": Family("brax:inverted_pendulum", ("brax", "mujoco.mjx"), "jax-envs"),
+    "brax": Family("brax:inverted_pendulum", ("brax",), "jax-envs"),
     "jumanji": Family("jumanji:Snake-v1", ("jumanji",), "jax-envs"),
 }
 
@@ -65,7 +65,7 @@ def examine(name: str, limit: float = LIMIT) -> dict[str, Any]:
 
     if any(importlib.util.find_spec(module) is None for module in family.modules):
         return finding("missing", f'pip install -e ".[{family.extra}]"' if family.extra else "pip install -e .")
-    if wrong := _versions(family.extra):
+    if wrong := _foreign(family.extra):
         return finding("broken", f'{wrong}; pip install -c constraints/py311.txt -e ".[{family.extra}]"')
     command = [sys.executable, "-m", __name__, name]
     try:
@@ -79,18 +79,21 @@ def examine(name: str, limit: float = LIMIT) -> dict[str, Any]:
     return finding("broken", f"its process ended with status {done.returncode}: {said}")
 
 
-def _required(extra: str) -> list[Any]:
-    """The requirements of an extra of ours."""
+def _installed(extra: str) -> dict[Any, str]:
+    """The requirements of an extra of ours that are installed -> their versions."""
     from packaging.requirements import Requirement
 
-    all_ = map(Requirement, importlib.metadata.requires("romanesco") or [])
-    return [r for r in all_ if extra and r.marker and r.marker.evaluate({"extra": extra})]
+    found = {}
+    for one in map(Requirement, importlib.metadata.requires("romanesco") or []):
+        if extra and one.marker and one.marker.evaluate({"extra": extra}):
+            with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+                found[one] = importlib.metadata.version(one.name)
+    return found
 
 
-def _versions(extra: str) -> str:
-    """The installed packages of an extra whose versions are not those that were tried, or an empty text."""
-    found = {r: importlib.metadata.version(r.name) for r in _required(extra)}
-    return ", ".join(f"{r.name} {v}, not {r.specifier}" for r, v in found.items() if not r.specifier.contains(v))
+def _foreign(extra: str) -> str:
+    """The packages of an extra whose versions are not those that were tried, or an empty text."""
+    return ", ".join(f"{r.name} {v}, not {r.specifier}" for r, v in _installed(extra).items() if v not in r.specifier)
 
 
 def look(name: str) -> str:
@@ -127,7 +130,7 @@ def look(name: str) -> str:
     except BadInput as error:
         picture = f"none ({error})"
     spent = ", ".join(f"{what} {t - before:.1f} s" for (_, before), (what, t) in itertools.pairwise(times))
-    packages = [f"{r.name} {importlib.metadata.version(r.name)}" for r in _required(family.extra)]
+    packages = [f"{r.name} {version}" for r, version in _installed(family.extra).items()]
     return "; ".join([*packages, spent, f"picture {picture}", *_remarks(name)])
 
 
