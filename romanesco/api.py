@@ -206,7 +206,7 @@ def play(found: Loaded, *, episodes: int, greedy: bool) -> dict[int, dict[str, n
     key = jax.random.key(EVALUATION_SEED)
     with lab.numerics(found.config):
         if isinstance(found.env, World):
-            with contextlib.closing(found.env.streams(min(HOST_STREAMS, episodes))) as streams:
+            with contextlib.closing(found.env.judged(min(HOST_STREAMS, episodes))) as streams:
                 judge = functools.partial(evaluate_host, key, found.env, streams, episodes=episodes, greedy=greedy)
                 return {seed: judge(actor) for seed, actor in found.actors.items()}
         run = jax.jit(functools.partial(evaluate, episodes=episodes))
@@ -281,7 +281,7 @@ def _shown(key: jax.Array, found: Loaded, actor: Any, greedy: bool) -> tuple[Cal
 def _shown_host(key: jax.Array, found: Loaded, actor: Any, greedy: bool) -> tuple[Callable[[], list], dict[str, float]]:
     world: Any = environment(found.env_group, render=True)
     frames: list[np.ndarray] = []
-    with contextlib.closing(world.streams(1)) as stream:
+    with contextlib.closing(world.judged(1)) as stream:
         look = lambda: frames.append(stream.render())
         table = evaluate_host(key, world, stream, actor, episodes=1, greedy=greedy, look=look)
     return lambda: frames, {name: float(x[0]) for name, x in table.items()}

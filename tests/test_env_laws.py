@@ -8,7 +8,7 @@ from romanesco.core.spaces import describe
 from romanesco.core.types import Env
 from romanesco.envs import ENVS
 from romanesco.envs.settings import apply
-from romanesco.envs.table import ALIASES, PARAMS, PURE, ROWS, VELOCITIES, resolve
+from romanesco.envs.table import ALIASES, LIBRARIES, PARAMS, PURE, ROWS, VELOCITIES, resolve
 from romanesco.laws.environment import LAWS
 
 ALL = {
@@ -52,7 +52,7 @@ def test_row_is_true(env, request):
 
 
 def test_every_world_is_listed():
-    assert set(ENVS) == {*ROWS, "gymnax", "gymnasium"}
+    assert set(ENVS) == {*ROWS, *LIBRARIES, "gymnasium"}
 
 
 @pytest.mark.parametrize(

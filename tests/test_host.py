@@ -15,6 +15,7 @@ import pytest
 from gymnasium.vector import SyncVectorEnv
 from worlds_on_host import SCRIPT, Broken, Old, Parts, Scripted, Trees
 
+from romanesco.agent.host import begin, collect_host
 from romanesco.core.errors import BadInput, HostFault
 from romanesco.core.spaces import Box, Discrete, MultiDiscrete, contains, describe, from_json, to_json
 from romanesco.envs import ENVS
@@ -22,8 +23,9 @@ from romanesco.envs.gym import given, gym
 from romanesco.envs.host import Host
 from romanesco.envs.probe import probe8
 from romanesco.envs.pure import cartpole
-from romanesco.envs.table import PURE, ROWS
+from romanesco.envs.table import ROWS
 from romanesco.envs.tmaze import tmaze
+from romanesco.lab.doctor import EXTRAS
 from romanesco.laws.collector import fresh
 from romanesco.laws.host import LAWS, c1_collectors
 
@@ -49,13 +51,14 @@ def test_c1_under_every_transform(settings):
     c1_collectors(world, lambda env: fresh(jax.random.key(7), env, "gru"), **settings)
 
 
-@pytest.mark.parametrize("name", [name for name in ROWS if name not in PURE])
+@pytest.mark.parametrize("name", [name for name, row in ROWS.items() if row.kind == "host"])
 def test_row_is_true(name):
-    pytest.importorskip("Box2D", reason="LunarLander needs the extra `box2d`")
-    env, row = ENVS[name](), ROWS[name]
+    row = ROWS[name]
+    pytest.importorskip(EXTRAS[row.extra][0], reason=f"{name} needs the extra `{row.extra}`")
+    env = ENVS[name]()
     assert (row.observation, row.actions) == (describe(env.observation_space), describe(env.action_space))
     assert (row.limit, row.threshold) == (env.max_steps, env.threshold)
-    assert len(env.feature_names) == env.observation_space.shape[0]
+    assert name != "lander" or len(env.feature_names) == env.observation_space.shape[0]
 
 
 def test_the_lander_draws_its_gravity_for_each_episode():
@@ -148,6 +151,30 @@ def test_spaces_become_ours_and_survive_json():
     for one in (space, env.action_space, box):
         assert from_json(to_json(one)) == one
     assert contains(box, np.array([3, 0.5], np.float32))
+
+
+def test_a_mask_of_actions_is_of_booleans_and_obeyed():
+    class Masked(Scripted):
+        observation_space = gymnasium.spaces.Dict(
+            {"x": Scripted.observation_space, "allowed": gymnasium.spaces.MultiBinary(2)}
+        )
+
+        def reset(self, **told):
+            obs, info = super().reset(**told)
+            return {"x": obs, "allowed": np.array([0, 1], np.int8)}, info
+
+        def step(self, action):
+            assert action == 1
+            obs, *rest = super().step(action)
+            return {"x": obs, "allowed": np.array([0, 1], np.int8)}, *rest
+
+    world = given(Masked, num_envs=3)
+    assert world.observation_space["allowed"] == Box((2,), bool, False, True)
+    assert from_json(to_json(world.observation_space)) == world.observation_space
+    actor, env = fresh(jax.random.key(0), world, "none"), world.streams(3)
+    streams = begin(jax.random.key(1), world, env, actor)
+    _, rollout, _ = collect_host(jax.random.key(2), world, env, actor, streams, 8)
+    assert rollout.steps.obs["allowed"].dtype == bool and (rollout.action == 1).all()
 
 
 @pytest.mark.parametrize("kind", ["Text", "Graph", "Sequence"])

@@ -14,7 +14,7 @@ from romanesco.lab.files import from_yaml, presets, to_yaml
 from romanesco.lab.options import ACTS, BASES, GROUPS
 from romanesco.lab.plugins import from_signature
 
-WORLDS = [("env", name) for name in GROUPS["env"] if name != "gymnax"]
+WORLDS = [("env", name) for name in GROUPS["env"] if getattr(GROUPS["env"][name], "id", name)]
 OTHERS = [(group, name) for group in ("memory", "encoder", "algorithm") for name in GROUPS[group]]
 
 

@@ -141,13 +141,36 @@ def check(
 
 
 @app.command()
-def doctor(as_json: Json = False) -> None:
+def doctor(
+    families: Annotated[str | None, typer.Argument(metavar="[FAMILY,...]", help="with --envs: these only")] = None,
+    envs: Annotated[bool, typer.Option("--envs", help="of worlds: make, step and draw one of each family")] = False,
+    as_json: Json = False,
+) -> None:
     """Say what works here, what is missing, and the remedy."""
+    if families and not envs:
+        raise BadInput(f"doctor {families}: families of worlds are asked for by romanesco doctor --envs {families}")
+    if envs:
+        _worlds(families, as_json)
+        return
     from romanesco.lab.doctor import examine
 
     findings = examine()
     listed(findings, as_json, ["part", "state", "what"], ["part", "state", "what"])
     if any(f["state"] == "broken" and f["core"] for f in findings):
+        raise typer.Exit(FAILED)
+
+
+def _worlds(families: str | None, as_json: bool) -> None:
+    """What works of the families of worlds, one process each."""
+    from romanesco.lab.families import chosen, examine
+
+    findings = []
+    for name in chosen(families):
+        say(f"trying {name}", error=True)
+        findings.append(examine(name))
+    keys = ["part", "state", "seconds", "what"]
+    listed(findings, as_json, keys, keys)
+    if any(f["state"] == "broken" for f in findings):
         raise typer.Exit(FAILED)
 
 

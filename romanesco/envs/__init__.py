@@ -17,10 +17,16 @@ ENVS = Registry(
         "mountaincar": "romanesco.envs.pure:mountaincar",
         "pendulum": "romanesco.envs.pure:pendulum",
         "mountaincar_continuous": "romanesco.envs.pure:mountaincar_continuous",
+        "craftax": "romanesco.envs.craftax:craftax",
         "lander": "romanesco.envs.gym:lander",
         "umbrella": "romanesco.envs.credit:umbrella",
         **{f"grid_{task}": f"romanesco.envs.rooms:grid_{task}" for task in ("rooms", "keys", "key_to_door", "abc")},
         **{f"popgym_{game}": f"romanesco.envs.popgym:{game}" for game in GAMES},
+        "atari": "romanesco.envs.ale:atari",
+        "memory_maze": "romanesco.envs.memory_maze:memory_maze",
+        **{
+            name: f"romanesco.envs.adapters:{name}" for name in ("navix", "xminigrid", "brax", "jumanji")
+        },  # with an `id`
         "gymnax": "romanesco.envs.pure:gymnax_env",  # takes the `id` after `gymnax:`
         "gymnasium": "romanesco.envs.gym:gym",  # takes the `id` after `gymnasium:`
     },

@@ -57,7 +57,7 @@ def gym(
     if vectorization == "native" or (vectorization == "auto" and native):
         streams = lambda n: Host(_native(id, n, options), timeout=timeout)
     else:
-        streams = functools.partial(_streams, make, vectorization, timeout, None, action_repeat)
+        streams = functools.partial(separate, make, vectorization, timeout, None, action_repeat)
     limit = repeated(max_steps or spec.max_episode_steps, action_repeat)
     about: dict[str, Any] = {"threshold": spec.reward_threshold, "feature_names": feature_names, "params": params}
     return World.of(streams, num_envs, max_steps=limit, **about, **around)
@@ -82,7 +82,7 @@ def given(
         streams, about = _of_vector(env, timeout, action_repeat), env.spec
     else:
         make, about = _maker(env)
-        streams = functools.partial(_streams, make, vectorization, timeout, max_steps, action_repeat)
+        streams = functools.partial(separate, make, vectorization, timeout, max_steps, action_repeat)
     limit = repeated(max_steps or (about.max_episode_steps if about else None), action_repeat)
     threshold = about.reward_threshold if about else None
     return World.of(streams, num_envs, max_steps=limit, threshold=threshold, **settings)
@@ -106,7 +106,7 @@ def _native(id: str, n: int, options: dict[str, Any]) -> VectorEnv:
     return gymnasium.make_vec(id, num_envs=n, vectorization_mode="vector_entry_point", **options)
 
 
-def _streams(
+def separate(
     make: Callable[[], Any], vectorization: str, timeout: float, max_steps: int | None, repeat: int, n: int
 ) -> Host:
     """n environments in this process, or in one process each (`async`)."""
@@ -191,4 +191,4 @@ def _of_vector(env: VectorEnv, timeout: float, repeat: int) -> Callable[[int], H
         )
     of_the_vector = ("num_envs", "vectorization_mode", "vector_kwargs", "wrappers")
     kwargs = {k: v for k, v in spec.kwargs.items() if k not in of_the_vector}
-    return functools.partial(_streams, functools.partial(registered, spec.id, **kwargs), "sync", timeout, None, repeat)
+    return functools.partial(separate, functools.partial(registered, spec.id, **kwargs), "sync", timeout, None, repeat)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import operator
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -23,11 +24,12 @@ from romanesco.envs.tidy import batched, ours, theirs
 class Host:
     """A Gymnasium vector environment in next-step autoreset as a `HostEnv`.
 
-    Stream i is seeded once, at `reset`, with 31 bits of its key. Observations are copies. Actions are checked before
-    the environments see them; a NaN, a fault or `timeout` seconds without an answer raise `HostFault`.
+    Stream i is seeded once, at `reset`, with 31 bits of its key; `seeds` makes of these numbers what the vector
+    environment takes. Observations are copies. Actions are checked before the environments see them; a NaN, a fault or
+    `timeout` seconds without an answer raise `HostFault`.
     """
 
-    def __init__(self, vector: VectorEnv, *, timeout: float = 60.0):
+    def __init__(self, vector: VectorEnv, *, timeout: float = 60.0, seeds: Callable[[list[int]], Any] | None = None):
         mode = vector.metadata.get("autoreset_mode")
         if mode != AutoresetMode.NEXT_STEP:
             raise BadInput(
@@ -37,15 +39,16 @@ class Host:
         self.vector, self.timeout, self.num_envs = vector, timeout, vector.num_envs
         self.observation_space = ours(vector.single_observation_space, "observation")
         self.action_space = ours(vector.single_action_space, "action")
+        each = isinstance(vector, SyncVectorEnv | AsyncVectorEnv)
+        self._seeds = seeds or (list if each else operator.itemgetter(0))
         self._reset_now = np.zeros(self.num_envs, bool)
         self._return, self._length = np.zeros(self.num_envs), np.zeros(self.num_envs)
         self._told: dict[str, np.ndarray] = {}
 
     def reset(self, key: Key[Array, "B"]) -> TimeStep:
         seeds = [int(x) >> 1 for x in np.asarray(jax.vmap(jax.random.bits)(key), np.uint32)]
-        seed: Any = seeds if isinstance(self.vector, SyncVectorEnv | AsyncVectorEnv) else seeds[0]
         with self._answers("reset"):
-            obs, _ = self.vector.reset(seed=seed)
+            obs, _ = self.vector.reset(seed=self._seeds(seeds))
         self._reset_now[:] = False
         self._return[:], self._length[:] = 0, 0
         self._told = {}

@@ -19,6 +19,7 @@ from jaxtyping import Array, Float, Key, PyTree, UInt8
 
 from romanesco.core import spaces
 from romanesco.core.errors import BadInput, nearest
+from romanesco.envs import headless
 from romanesco.envs.episodes import Dynamics, Episodes
 from romanesco.envs.randomize import Randomized, Ranges, check
 from romanesco.envs.table import PARAMS, ROWS, VELOCITIES
@@ -303,7 +304,7 @@ def _classic_module(name: str) -> types.ModuleType:
 def _renderer(id: str) -> Any:
     if importlib.util.find_spec("pygame") is None:
         raise BadInput('render: pictures of classic control need pygame; pip install -e ".[render]"')
-    os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
+    headless.no_window()
     import gymnasium
 
     world = gymnasium.make(id, render_mode="rgb_array").unwrapped

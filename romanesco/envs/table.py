@@ -95,12 +95,26 @@ ROWS |= {
     ),
 }
 
+ROWS["craftax"] = Row(
+    "pure", "Box(8268,) float32", "Discrete(43)", 100_000, None, "craftax", ("Craftax-Symbolic-v1",),
+    "survival and crafting in generated worlds",
+)  # fmt: skip
 ROWS["lander"] = Row(
     "host", "Box(8,) float32", "Discrete(4)", 1000, 200.0, "box2d", ("LunarLander-v3",),
     "land between two flags, with three engines",
 )  # fmt: skip
 
-PURE = tuple(name for name, row in ROWS.items() if row.kind == "pure")
+ROWS["atari"] = Row(
+    "host", "Box(4, 84, 84) uint8", "Discrete(4)", 27_000, None, "atari", (),
+    "games of the Arcade Learning Environment, by their names: atari/pong, ALE/Pong-v5",
+)  # fmt: skip
+
+ROWS["memory_maze"] = Row(
+    "host", "Box(64, 64, 3) uint8", "Discrete(6)", 1000, None, "memory-maze", ("MemoryMaze-9x9-v0",),
+    "targets in rooms, asked for by color, to be found again",
+)  # fmt: skip
+
+PURE = tuple(name for name, row in ROWS.items() if row.kind == "pure" and not row.extra)
 
 VELOCITIES: dict[str, tuple[int, ...]] = {
     "cartpole": (1, 3),
@@ -140,10 +154,18 @@ FEATURES: dict[str, tuple[str, ...]] = {
 }
 """What the components of an observation are, of worlds on the host."""
 
+LIBRARIES = ("gymnax", "navix", "xminigrid", "brax", "jumanji")
+"""Pure worlds by library and id: `navix:ID`."""
+
 ALIASES: dict[str, str] = {
     alias: name for name, row in ROWS.items() for alias in row.aliases if alias not in MYSTERY_PATHS
 }
 
+_CRAFTAX = {
+    "Craftax-Pixels-v1": "pixels",
+    "Craftax-Classic-Symbolic-v1": "classic",
+    "Craftax-Classic-Pixels-v1": "classic_pixels",
+}
 _GYMNAX = {
     "minatar/asterix": "Asterix-MinAtar",
     "minatar/breakout": "Breakout-MinAtar",
@@ -153,29 +175,44 @@ _GYMNAX = {
 }
 
 
+def spelled(game: str) -> str:
+    """`MsPacman` -> `ms_pacman`, as ALE names its games; a name in small letters stays."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", game).lower()
+
+
 def resolve(name: str) -> tuple[str, dict[str, Any]]:
-    """A registry name, an alias, `gymnax:ID` or `gymnasium:ID` -> the name and the options it stands for.
+    """A registry name, an alias, `atari/GAME`, `gymnasium:ID` or an ID of `LIBRARIES` -> the name and the options it
+    stands for.
 
     `gymnasium:ID` stands for itself, and so does a bare id that Gymnasium knows. An unknown name raises `BadInput` with
     the nearest of all names and aliases.
     """
     name = f"gymnax:{_GYMNAX[name]}" if name in _GYMNAX else name
+    if game := re.fullmatch(r"(?:atari[/:](\w+)|ALE/(\w+)-v5)", name):
+        return "atari", {"id": spelled(game[1] or game[2])}
+    if name in _CRAFTAX:
+        return "craftax", {"variant": _CRAFTAX[name]}
+    if maze := re.fullmatch(r"MemoryMaze-(11|13|15)x\1-v0", name):
+        return "memory_maze", {"size": int(maze[1])}
     library, _, identity = name.partition(":")
-    if library == "gymnax" and identity:
-        return (ALIASES[identity], {}) if identity in ALIASES else ("gymnax", {"id": identity})
+    if library in LIBRARIES and identity:
+        ours = library == "gymnax" and identity in ALIASES
+        return (ALIASES[identity], {}) if ours else (library, {"id": identity})
     if library == "gymnasium" and identity:
         return ("lander", {}) if identity == "LunarLander-v3" else (name, {})
     if name in ALIASES:
         return ALIASES[name], {}
     if name in MYSTERY_PATHS:
         return "mysterypath", MYSTERY_PATHS[name]
-    known = [known for known in ENVS if known not in ("gymnax", "gymnasium")]
+    known = [known for known in ENVS if known not in (*LIBRARIES, "gymnasium")]
     if name in known:
         return name, {}
     if re.search(r"-v\d+$", name) and name in _registered():
         return f"gymnasium:{name}", {}
     close = nearest(name, [*known, *ALIASES, *MYSTERY_PATHS, *_GYMNAX])
-    raise BadInput(f"unknown environment `{name}`{close} known: {', '.join(known)}, gymnax:ID, gymnasium:ID")
+    raise BadInput(
+        f"unknown environment `{name}`{close} known: {', '.join(known)}, {':ID, '.join(LIBRARIES)}:ID, gymnasium:ID"
+    )
 
 
 def _registered() -> Any:

@@ -19,15 +19,18 @@ from gymnasium import spaces
 
 from romanesco.core.errors import BadInput, HostFault
 from romanesco.core.spaces import Box, Discrete, MultiDiscrete, Space
+from romanesco.envs import headless
 
 DECLARED = ("success", "lives")  # the entries of `info` that become metrics
+ALLOWED = "allowed"  # the entry of an observation that says which actions exist now
 SUPPORTED = "Box, Discrete, MultiDiscrete and MultiBinary, and Dict and Tuple of them"
 
 
 def ours(space: spaces.Space, where: str) -> Space:
     """A Gymnasium space in our words; `where` names its place in errors.
 
-    Floats are seen as float32, integers and booleans of a Box other than bytes too. Keys of a Dict keep their names.
+    Floats are seen as float32, integers and booleans of a Box other than bytes too. Keys of a Dict keep their names;
+    the entry `allowed` is a mask of actions, flat and of booleans whatever its kind.
     """
     match space:
         case spaces.Discrete():
@@ -41,18 +44,26 @@ def ours(space: spaces.Space, where: str) -> Space:
             bound = lambda x: np.asarray(x, dtype)
             return Box(space.shape, dtype, bound(space.low), bound(space.high))
         case spaces.Dict():
-            return {str(k): ours(s, f"{where}[{k!r}]") for k, s in space.spaces.items()}
+            parts = space.spaces.items()
+            return {str(k): _mask(s) if k == ALLOWED else ours(s, f"{where}[{k!r}]") for k, s in parts}
         case spaces.Tuple():
             return tuple(ours(s, f"{where}[{i}]") for i, s in enumerate(space.spaces))
     kind = type(space).__name__ + (" that does not start at 0" if isinstance(space, spaces.MultiDiscrete) else "")
     raise BadInput(f"{where}: a space of kind {kind}; supported are {SUPPORTED}")
 
 
+def _mask(space: spaces.Space) -> Box:
+    return Box((int(np.prod(space.shape or ())),), bool, False, True)
+
+
 def batched(space: spaces.Space, rows: Any) -> Any:
     """A vector environment's observations, copied, [B ...] each, in the types that `ours` says."""
     match space:
         case spaces.Dict():
-            return {str(k): batched(s, rows[k]) for k, s in space.spaces.items()}
+            made = {str(k): batched(s, rows[k]) for k, s in space.spaces.items()}
+            if ALLOWED in made:
+                made[ALLOWED] = made[ALLOWED].astype(bool).reshape(len(made[ALLOWED]), -1)
+            return made
         case spaces.Tuple():
             return tuple(batched(s, row) for s, row in zip(space.spaces, rows, strict=True))
         case spaces.Box():
@@ -77,6 +88,7 @@ def registered(
 
     Attributes named in `randomize` are drawn anew for each episode.
     """
+    headless.no_window()
     with warnings.catch_warnings():  # Box2D's import crashes the process where this one is an error
         warnings.filterwarnings("ignore", "builtin type .* has no __module__", DeprecationWarning)
         made = gymnasium.make(id, disable_env_checker=True, **options)

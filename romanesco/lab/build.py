@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import inspect
 import math
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -17,17 +18,18 @@ from romanesco.agent import ENCODERS
 from romanesco.agent.agent import Agent, build
 from romanesco.core.errors import BadInput
 from romanesco.core.types import Env, Memory
-from romanesco.envs import ENVS
+from romanesco.envs import ENVS, pool
 from romanesco.envs.settings import apply
 from romanesco.envs.world import World
 from romanesco.lab.config import Config
 from romanesco.lab.worlds import Environment, HostEnvironment, shown
 from romanesco.learn import ALGORITHMS, ppo
 from romanesco.learn.curriculum import Reverse
-from romanesco.learn.train import Setup
+from romanesco.learn.train import Pooling, Setup
 from romanesco.memory import MEMORIES, Stack
 
 TRANSFORMS = (*(f.name for f in dataclasses.fields(Environment)), "life_is_episode")
+POOL = ("reset", "worlds", "worlds_refresh", "worlds_every")
 KINDS = {"none": (), "obs": ("obs",), "reward": ("reward",), "both": ("obs", "reward")}
 
 
@@ -71,7 +73,8 @@ def environment(group: Any, num_envs: int = 1, *, render: bool = False) -> Env |
             given["render_mode"], options["vectorization"] = "rgb_array", "sync"
         return ENVS[library](num_envs=num_envs, **given, **options)
     transforms = {name: options.pop(name) for name in TRANSFORMS if name in options}
-    return apply(ENVS[group.name](**options), **transforms)
+    own = {name: x for name, x in options.items() if name not in POOL}
+    return apply(ENVS[group.name](**own), **transforms)
 
 
 def given_environment(env: Any, group: Any, num_envs: int = 1) -> Env | World:
@@ -162,7 +165,25 @@ def setup(config: Config, env: Env | World, objects: Objects) -> Setup:
         aux=tuple(objects.aux),
         update=ALGORITHMS[a.name],
         curriculum=Reverse.of(env) if config.curriculum == "reverse" else None,
+        pool=_pooling(config, env),
     )
+
+
+def _pooling(config: Config, env: Env | World) -> Pooling | None:
+    """How each seed gets its pool under `env.reset=pool`; one that cannot fit into memory raises `BadInput`."""
+    group: Any = config.env
+    if getattr(group, "reset", "exact") != "pool":
+        return None
+    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    have = (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit", physical)
+    need = pool.memory(env, group.worlds) * config.seeds
+    if need > have:
+        raise BadInput(
+            f"env.worlds={group.worlds}: pools of {need / 2**30:.1f} GiB for seeds={config.seeds}, and there are "
+            f"{have / 2**30:.1f} GiB"
+        )
+    make = functools.partial(pool.pooled, worlds=group.worlds, refresh=group.worlds_refresh)
+    return Pooling(make, pool.refreshed, group.worlds_every)
 
 
 @functools.cache

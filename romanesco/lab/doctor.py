@@ -19,6 +19,10 @@ PARTS = {"jax": True, "equinox": True, "optax": True, "hydra-core": True, "safet
 EXTRAS = {
     "render": ("pygame",),
     "box2d": ("Box2D", "pygame"),
+    "atari": ("ale_py", "cv2"),
+    "memory-maze": ("memory_maze", "dm_control", "mujoco"),
+    "craftax": ("craftax", "pygame"),
+    "jax-envs": ("navix", "jumanji", "xminigrid", "brax"),
     "docs": ("sphinx", "myst_parser"),
     "dev": ("pytest", "ruff"),
 }

@@ -115,7 +115,7 @@ class HostPrograms:
         """Plays `episodes` of each actor, on streams of their own."""
         n = min(STREAMS, episodes)
         if n not in self._judges:
-            self._judges[n] = self.world.streams(n)
+            self._judges[n] = self.world.judged(n)
         judge = functools.partial(evaluate_host, world=self.world, env=self._judges[n], episodes=episodes)
 
         def play(keys, envs, actors, *, shared: tuple[bool]) -> list[dict[str, np.ndarray]]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from romanesco.lab.fields import Option, key, positive, size
+from romanesco.lab.libraries import LIBRARIES
 from romanesco.lab.memories import MEMORIES, Memory
 from romanesco.lab.tasks import TASKS
 from romanesco.lab.worlds import WORLDS, Environment, GivenEnvironment
@@ -154,7 +155,7 @@ def _by_name(*options: type[Option]) -> dict[str, type[Option]]:
 
 BASES: dict[str, type[Option]] = {"env": Environment, "memory": Memory, "encoder": Encoder, "algorithm": Algorithm}
 GROUPS: dict[str, dict[str, type[Option]]] = {
-    "env": _by_name(*WORLDS, *TASKS),
+    "env": _by_name(*WORLDS, *TASKS, *LIBRARIES),
     "memory": _by_name(*MEMORIES),
     "encoder": _by_name(Identity, Linear, Mlp, Cnn, Attention, Patches, Entities, Cross),
     "algorithm": _by_name(Ppo, A2c),

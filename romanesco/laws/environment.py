@@ -59,7 +59,10 @@ def _span(env: Env) -> int:
 
 def _shape(x: PyTree) -> list[tuple[str, tuple[int, ...], str, bool]]:
     leaves = jax.tree_util.tree_leaves_with_path(x)
-    return [(jax.tree_util.keystr(path), leaf.shape, str(leaf.dtype), leaf.weak_type) for path, leaf in leaves]
+    return [
+        (jax.tree_util.keystr(path), leaf.shape, str(leaf.dtype), getattr(leaf, "weak_type", False))
+        for path, leaf in leaves
+    ]
 
 
 def _differ(a: PyTree, b: PyTree, near: float = 0.0) -> Bool[Array, ""]:

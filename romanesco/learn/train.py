@@ -1,6 +1,7 @@
 """A whole run as a pure function of its key; chunks of it as one program. B streams."""
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +19,25 @@ from romanesco.learn.curriculum import Course, Reverse, placed
 from romanesco.learn.gae import advantages
 from romanesco.learn.ppo import Aux, Hyper, Learner
 
+WORLDS = 3  # what a seed's key is folded with for the worlds of its pool
+
+
+@dataclasses.dataclass(frozen=True)
+class Pooling:
+    """How a seed gets a finite set of worlds of its own, and how often some of them are replaced."""
+
+    make: Callable[[Key[Array, ""], Any], Any]  # (key, Env) -> Env
+    renew: Callable[[Key[Array, ""], Any], Any]
+    every: int  # updates
+
+    def begin(self, key: Key[Array, ""], env: Any) -> Any:
+        return self.make(jax.random.fold_in(jax.random.fold_in(key, WORLDS), 0), env)
+
+    def at(self, key: Key[Array, ""], env: Any, number: Int[Array, ""]) -> Any:
+        """The pool with which update `number` collects: replaced in part at every multiple of `every`."""
+        fresh = functools.partial(self.renew, jax.random.fold_in(jax.random.fold_in(key, WORLDS), number))
+        return jax.lax.cond((number > 0) & (number % self.every == 0), fresh, lambda env: env, env)
+
 
 class Setup(eqx.Module):
     """What a run is told: the world, numbers and sizes. Shared by all its seeds."""
@@ -32,12 +52,14 @@ class Setup(eqx.Module):
     aux: tuple[Aux, ...] = eqx.field(static=True, default=())
     update: Callable = eqx.field(static=True, default=ppo.update)  # the algorithm
     curriculum: Reverse | None = eqx.field(static=True, default=None)
+    pool: Pooling | None = eqx.field(static=True, default=None)
 
-    def world(self, course: Course | None) -> Any:
-        """The world that a seed meets where it stands in its curriculum."""
+    def world(self, course: Course | None, pooled: Any = None) -> Any:
+        """The world that a seed meets where it stands in its curriculum; `pooled`: its pool, where it has one."""
+        env = self.env if pooled is None else pooled
         if self.curriculum is None or course is None:
-            return self.env
-        return placed(self.env, course.distance(self.curriculum))
+            return env
+        return placed(env, course.distance(self.curriculum))
 
 
 class State(eqx.Module):
@@ -48,6 +70,7 @@ class State(eqx.Module):
     returns: Float[Array, "B"]  # the running discounted return that reward scaling measures
     failed: Int[Array, ""]  # number of the first update with a NaN or inf, else -1: nothing after it counts
     course: Course | None = None  # where there is a curriculum
+    pooled: Any = None  # the Env whose pool of worlds is the seed's own, where there is one
 
 
 def begin_keys(key: Key[Array, ""]) -> tuple[Key[Array, ""], Key[Array, ""]]:
@@ -73,12 +96,14 @@ def init(key: Key[Array, ""], make_agent: Callable[[Key[Array, ""]], Actor], set
     k_agent, k_start = begin_keys(key)
     learner = init_learner(k_agent, make_agent, setup)
     course = None if setup.curriculum is None else Course.begin()
-    return at_first(learner, start(k_start, setup.world(course), learner.actor, setup.num_envs), course)
+    pooled = None if setup.pool is None else setup.pool.begin(key, setup.env)
+    streams = start(k_start, setup.world(course, pooled), learner.actor, setup.num_envs)
+    return at_first(learner, streams, course, pooled)
 
 
-def at_first(learner: Learner, streams: Streams, course: Course | None = None) -> State:
+def at_first(learner: Learner, streams: Streams, course: Course | None = None, pooled: Any = None) -> State:
     """The state of a seed that nothing has happened to."""
-    state = State(learner, streams, jnp.zeros(streams.ts.reward.shape[0]), jnp.int32(-1), course)
+    state = State(learner, streams, jnp.zeros(streams.ts.reward.shape[0]), jnp.int32(-1), course, pooled)
     return jax.tree.map(lambda x: x.copy(), state)  # no two leaves share a buffer: all of them are donated
 
 
@@ -93,19 +118,20 @@ def iterate(
 ) -> tuple[State, Metrics]:
     """One update: collect, learn, refresh the normalizer. A state that is not finite is not taken."""
     k_collect, _ = update_keys(key, number)
-    world = setup.world(state.course)
+    pooled = None if setup.pool is None else setup.pool.at(key, state.pooled, number)
+    world = setup.world(state.course, pooled)
     streams, rollout, tally = collect(k_collect, world, state.learner.actor, state.streams, setup.horizon)
     course, told = state.course, {}
     if setup.curriculum is not None and course is not None:
         told = {"train/start_distance": course.distance(setup.curriculum).astype(jnp.float32)}
         course = course.after(setup.curriculum, tally)
-    state, metrics = learn(key, state, setup, number, total, streams, rollout, course)
+    state, metrics = learn(key, state, setup, number, total, streams, rollout, course, pooled)
     return state, {**metrics, **told, **_episodes(tally, rollout.steps.last)}
 
 
 def learn(
     key: Key[Array, ""], state: State, setup: Setup, number: Int[Array, ""], total: Int[Array, ""],
-    streams: Streams, rollout: Rollout, course: Course | None = None,
+    streams: Streams, rollout: Rollout, course: Course | None = None, pooled: Any = None,
 ) -> tuple[State, Metrics]:  # fmt: skip
     """What update `number` makes of a rollout that ended in `streams`, wherever it was collected."""
     hp, learner = scheduled(setup, number, total), state.learner
@@ -116,7 +142,7 @@ def learn(
 
     well = (state.failed < 0) & finite((learner, metrics, streams.ts.reward))
     failed = jnp.where((state.failed < 0) & ~well, number, state.failed).astype(jnp.int32)
-    new = State(learner, streams, returns, failed, course)
+    new = State(learner, streams, returns, failed, course, pooled)
     state = jax.tree.map(lambda new, old: jnp.where(well, new, old), new, dataclasses.replace(state, failed=failed))
     return state, {f"train/{k}": v for k, v in metrics.items()}
 
@@ -172,7 +198,8 @@ def first_bad(
     hp, learner = scheduled(setup, jnp.int32(number), jnp.int32(total)), state.learner
     again = jax.jit(collect, static_argnums=4)
     if rollout is None:
-        rollout = again(k_collect, setup.world(state.course), learner.actor, state.streams, setup.horizon)[1]
+        pooled = None if setup.pool is None else setup.pool.at(key, state.pooled, jnp.int32(number))
+        rollout = again(k_collect, setup.world(state.course, pooled), learner.actor, state.streams, setup.horizon)[1]
     assert rollout is not None
     scaled = learner.normalizer.scaled(rollout)
     adv = advantages(scaled, hp.gamma, hp.lam)

@@ -1,0 +1,159 @@
+"""Memory Maze: its fast contact loop is the stock one, what it shows, what is missing. Skipped without the extra."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+
+from romanesco.core.errors import BadInput
+from romanesco.envs import headless, memory_maze
+from romanesco.envs.table import resolve
+
+
+def lacking():
+    """Why nothing can be played here, or an empty text."""
+    if not all(importlib.util.find_spec(name) for name in ("memory_maze", "dm_control")):
+        return 'Memory Maze needs the extra: pip install -e ".[memory-maze]"'
+    try:
+        headless.opengl()
+    except BadInput as error:
+        return str(error)
+    return ""
+
+
+LACKING = lacking()
+needs = pytest.mark.skipif(bool(LACKING), reason=LACKING)
+
+
+class Contacts(list):
+    """Contacts as MuJoCo gives them: one by one, and as an array."""
+
+    @property
+    def geom(self):
+        return np.array([(c.geom1, c.geom2) for c in self]).reshape(-1, 2)
+
+
+@pytest.fixture
+def sphere(monkeypatch):
+    memory_maze._tasks(True)
+    from dm_control.locomotion.props.target_sphere import TargetSphere
+
+    monkeypatch.setattr(TargetSphere, "_update_activation", TargetSphere._update_activation)
+    return TargetSphere
+
+
+def lived(stock):
+    """Images and rewards of 12 steps; in each fourth a target is put where the walker stands."""
+    from dm_control import mjcf
+
+    env = memory_maze.MemoryMaze(9, stock=stock)
+    seen = [env.reset(seed=3)[0].copy()]
+    inner = env.task
+    while not hasattr(inner, "physics"):
+        inner = inner.env
+    task, physics = inner.task, inner.physics
+    for t in range(12):
+        frame = physics.bind(mjcf.get_attachment_frame(task._targets[task._current_target_ix].mjcf_model))
+        home = np.array(frame.pos)
+        if t % 4 == 3:
+            frame.pos[:2] = physics.bind(task._walker.root_body).xpos[:2]
+        obs, reward, *_ = env.step(t % 6)
+        seen += [obs.copy(), np.float32(reward)]
+        frame.pos[:] = home
+    env.close()
+    return seen
+
+
+@needs
+@pytest.mark.slow
+def test_the_fast_contact_loop_is_the_stock_one(sphere):
+    slow = sphere._update_activation
+    stock = lived(True)
+    assert sphere._update_activation is slow
+    quick = lived(False)
+    assert sphere._update_activation is not slow
+    rewards = [x for x in stock if x.ndim == 0]
+    assert sum(rewards) == 3 and stock[0].shape == (64, 64, 3)
+    for a, b in zip(stock, quick, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@needs
+def test_another_contact_loop_is_left_alone(sphere, monkeypatch):
+    def other(self, physics):
+        pass
+
+    monkeypatch.setattr(sphere, "_update_activation", other)
+    with pytest.warns(UserWarning, match="not the known one"):
+        memory_maze._quicken()
+    assert sphere._update_activation is other
+
+
+@needs
+@pytest.mark.slow
+def test_streams_in_processes_are_those_of_this_process():
+    keys = jax.random.split(jax.random.key(0), 2)
+    lives = []
+    for how in ("sync", "auto"):
+        world = memory_maze.memory_maze(extra=True, vectorization=how, num_envs=2, max_steps=3)
+        assert world.max_steps == 3
+        env = world.streams(2)
+        steps = [env.reset(keys), *(env.step(keys, np.array([1, 2])) for _ in range(4))]
+        lives.append(jax.tree.map(lambda *xs: np.stack(xs), *steps))
+        env.close()
+    jax.tree.map(np.testing.assert_array_equal, *lives)
+    steps = lives[0]
+    assert steps.last[3].all() and (steps.discount == 1).all() and steps.first[4].all()
+    assert steps.obs["maze_layout"].shape == (5, 2, 9, 9) and steps.obs["targets_vec"].shape == (5, 2, 3, 2)
+    assert steps.obs["image"].dtype == np.uint8 and (steps.obs["image"][0, 0] != steps.obs["image"][0, 1]).any()
+
+
+@needs
+@pytest.mark.slow
+def test_the_limit_is_a_truncation_and_the_box_has_two_components():
+    env = memory_maze.MemoryMaze(9, discrete=False, control_freq=0.04)  # an episode of 10 steps
+    env.reset(seed=0)
+    ends = [env.step(np.zeros(2, np.float32))[2:4] for _ in range(10)]
+    assert ends == [(False, False)] * 9 + [(False, True)] and env.action_space.shape == (2,)
+    env.close()
+
+
+def test_names():
+    assert resolve("MemoryMaze-9x9-v0") == ("memory_maze", {})
+    assert resolve("MemoryMaze-13x13-v0") == ("memory_maze", {"size": 13})
+
+
+def test_a_worker_imports_no_jax():
+    code = "import sys, romanesco.envs.memory_maze; print('jax' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
+
+
+def test_without_the_library_the_extra_is_named(monkeypatch):
+    memory_maze._tasks.cache_clear()
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(BadInput, match=r'pip install -e "\.\[memory-maze\]"'):
+        memory_maze.memory_maze()
+
+
+def test_without_opengl_the_packages_are_named(monkeypatch):
+    monkeypatch.delenv("MUJOCO_GL", raising=False)
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(headless, "PROBE", "raise SystemExit(1)")
+    with pytest.raises(BadInput, match=r"libegl1 \(MUJOCO_GL=egl\), or apt-get install libosmesa6"):
+        headless.opengl()
+    assert "MUJOCO_GL" not in os.environ
+    monkeypatch.setattr(headless, "PROBE", "import os; os._exit(os.environ['MUJOCO_GL'] != 'osmesa')")
+    headless.opengl()
+    assert os.environ.pop("MUJOCO_GL") == "osmesa"
+
+
+def test_what_the_user_chose_stays(monkeypatch):
+    monkeypatch.setenv("MUJOCO_GL", "glfw")
+    monkeypatch.setenv("SDL_VIDEODRIVER", "x11")
+    headless.opengl()
+    headless.no_window()
+    assert (os.environ["MUJOCO_GL"], os.environ["SDL_VIDEODRIVER"]) == ("glfw", "x11")
