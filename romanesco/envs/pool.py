@@ -12,8 +12,8 @@ from jaxtyping import Array, Int, Key, PyTree, UInt8
 
 from romanesco.core.errors import BadInput
 from romanesco.core.spaces import Param, Space
+from romanesco.envs.around import Wrapped
 from romanesco.envs.episodes import Dynamics, Episodes
-from romanesco.envs.transforms import Wrapped
 
 
 class Pool(Dynamics):
