@@ -34,9 +34,8 @@ class FlattenActions(Transform):
     @property
     def sizes(self) -> tuple[int, ...]:
         """Choices of every component, in the order of the leaves."""
-        return tuple(
-            n for leaf in leaves(self.space) for n in ((leaf.n,) if isinstance(leaf, Discrete) else leaf.sizes)
-        )  # type: ignore[union-attr]
+        parts = (leaf for leaf in leaves(self.space) if not isinstance(leaf, Box))
+        return tuple(n for part in parts for n in ((part.n,) if isinstance(part, Discrete) else part.sizes))
 
     def spaces(self, observation: Space, action: Space) -> tuple[Space, Space]:
         return observation, Discrete(math.prod(self.sizes))
