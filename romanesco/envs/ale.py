@@ -62,9 +62,9 @@ def atari(
 ) -> World:  # fmt: skip
     """A game of the Arcade Learning Environment: gray screens uint8 [4 84 84], each the maximum of two frames, or RAM.
 
-    `protocol=v5` plays like `ALE/*-v5`; `classic` like Mnih et al. (2015), whole games in evaluations. `sticky` replaces
-    the protocol's; of two bounds of rewards the tighter holds. Screens come from `AtariVectorEnv`, one thread a core;
-    `vectorization=sync` and `async`, RAM and pictures from emulators of their own.
+    `protocol=v5` plays like `ALE/*-v5`; `classic` like Mnih et al. (2015), whole games in evaluations. `sticky` takes
+    the place of the protocol's; of two bounds of rewards the tighter holds. Screens come from `AtariVectorEnv`, one
+    thread a core; `vectorization=sync` and `async`, RAM and pictures from emulators of their own.
     """
     game, rules, limit = arcade.rom(id), PROTOCOLS[protocol], max_steps or arcade.CAP // arcade.SKIP
     sticky = rules.sticky if sticky is None else sticky

@@ -1,7 +1,6 @@
 """All combinations of the parts of an action as one choice: a transform of actions."""
 
 import math
-from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -35,8 +34,8 @@ class FlattenActions(Transform):
     @property
     def sizes(self) -> tuple[int, ...]:
         """Choices of every component, in the order of the leaves."""
-        parts: Any = leaves(self.space)
-        return tuple(n for leaf in parts for n in ((leaf.n,) if isinstance(leaf, Discrete) else leaf.sizes))
+        parts = (leaf for leaf in leaves(self.space) if not isinstance(leaf, Box))
+        return tuple(n for part in parts for n in ((part.n,) if isinstance(part, Discrete) else part.sizes))
 
     def spaces(self, observation: Space, action: Space) -> tuple[Space, Space]:
         return observation, Discrete(math.prod(self.sizes))

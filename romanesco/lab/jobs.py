@@ -65,7 +65,7 @@ def finished(config: Config, *, hooks: Hooks, **told: Any) -> Path:
         return start(config, hooks=hooks, **told)
     saved = files.from_yaml((path / store.CONFIG).read_text(encoding="utf-8"), str(path / store.CONFIG))
     if saved != config:
-        raise BadInput(f"{path}: is a run of other settings; give another --name, or the settings that it has")
+        raise BadInput(f"{path}: is a run of other settings; give another name, or the settings that it has")
     if (RunFolder(path).read_json("status.json") or {}).get("status") == "finished":
         return path
     return resume(path, config, hooks=hooks, **told)

@@ -93,12 +93,8 @@ def m4_replay(collect: Collect, memory: str = "gru", within: float = 1e-5) -> No
             far = np.abs(np.exp(log_prob - rollout.log_prob) - 1).max()
             said = f"M4: |ratio - 1| is {far:.1e} when rollout {n} of {world} is replayed, not below {within:.0e}"
             require(far < within, said)
-            close(
-                value,
-                rollout.value[:-1],
-                atol=within,
-                what=f"M4: values of rollout {n} of {world}, replayed against acted,",
-            )
+            where = f"M4: values of rollout {n} of {world}, replayed against acted,"
+            close(value, rollout.value[:-1], atol=within, what=where)
 
 
 def box_actions(collect: Collect, memory: str = "gru") -> None:
