@@ -10,7 +10,7 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import jax
 import numpy as np
@@ -227,8 +227,8 @@ def at_random(config: Config) -> Loaded:
     """The world of a configuration and, in place of trained agents, one that acts at random; for `play` and `film`."""
     with lab.numerics(config):
         env = environment(config.env)
-    spaces = env.observation_space, env.action_space
-    return Loaded(Path(), config, spaces, {0: Uniform(env.action_space)}, {0: None}, changed=config.env)
+    spaces, actors = (env.observation_space, env.action_space), {0: cast(Any, Uniform(env.action_space))}
+    return Loaded(Path(), config, spaces, actors, {0: None}, changed=config.env)
 
 
 def about(found: Loaded) -> dict[str, Any]:

@@ -193,9 +193,7 @@ class Concentration(Dynamics):
 
     def init(self, key: Key[Array, ""]) -> Table:
         nothing = jnp.zeros(self.count, bool)
-        return Table(
-            jax.random.permutation(key, jnp.arange(self.count, dtype=jnp.int32)), nothing, jnp.int32(-1), nothing
-        )
+        return Table(_shuffled(key, self.count), nothing, jnp.int32(-1), nothing)
 
     def transition(self, key: Key[Array, ""], s: Table, action: Int[Array, ""]) -> tuple[Table, Any, Any, Any]:
         of, place = KINDS[self.kind][1], jnp.arange(self.count)

@@ -75,8 +75,8 @@ class Randomized(Dynamics):
         return Drawn(numbers, self.dynamics.at(numbers).init(k_init))
 
     def transition(self, key: Key[Array, ""], s: Drawn, action: PyTree[Array]) -> tuple[Drawn, Any, Any, Any]:
-        inner, *told = self.dynamics.at(s.numbers).transition(key, s.s, action)
-        return Drawn(s.numbers, inner), *told
+        inner, reward, terminated, truncated = self.dynamics.at(s.numbers).transition(key, s.s, action)
+        return Drawn(s.numbers, inner), reward, terminated, truncated
 
     def observe(self, key: Key[Array, ""], s: Drawn) -> PyTree[Array]:
         x, width = jnp.stack([s.numbers[name] for name in self.names]), self.high - self.low

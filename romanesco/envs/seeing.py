@@ -131,7 +131,8 @@ class Noise(Transform):
         return Noise(jnp.asarray(noise * np.asarray(scale) if len(scale) else noise, jnp.float32))
 
     def spaces(self, observation: Space, action: Space) -> tuple[Space, Space]:
-        return _mapped(lambda space: Box(space.shape, space.dtype) if _floats(space) else space, observation), action
+        open_ended = lambda space: Box(space.shape, space.dtype) if isinstance(space, Box) and _floats(space) else space
+        return _mapped(open_ended, observation), action
 
     def after(self, key: Key[Array, ""], w: W, ts: TimeStep) -> tuple[W, TimeStep]:
         def disturb(obs: PyTree[Array]) -> PyTree[Array]:

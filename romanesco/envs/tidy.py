@@ -124,8 +124,8 @@ class Drawn(gymnasium.Wrapper):
         return self._seen(obs), info
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict]:
-        obs, *told = self.env.step(action)
-        return self._seen(obs), *told
+        obs, reward, terminated, truncated, info = self.env.step(action)
+        return self._seen(obs), reward, terminated, truncated, info
 
 
 class Tidy(gymnasium.Env):
@@ -179,14 +179,18 @@ class Tidy(gymnasium.Env):
         return self._guarded("in reset", self._observation, self.observation_space, obs), self._info(info)
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict]:
-        total, before = 0.0, self.length
-        for _ in range(self.repeat):
-            self.calls, self.length = self.calls + 1, self.length + 1
-            obs, reward, *ends, info = self._guarded(f"at its step {self.calls}", self._step, action)
-            total += reward
-            if any(ends):
+        before = self.length
+        obs, total, terminated, truncated, info = self._once(action)
+        for _ in range(self.repeat - 1):
+            if terminated or truncated:
                 break
-        return obs, total, *ends, {**info, "steps": float(self.length - before)}
+            obs, reward, terminated, truncated, info = self._once(action)
+            total += reward
+        return obs, total, terminated, truncated, {**info, "steps": float(self.length - before)}
+
+    def _once(self, action: Any) -> tuple[Any, float, bool, bool, dict]:
+        self.calls, self.length = self.calls + 1, self.length + 1
+        return self._guarded(f"at its step {self.calls}", self._step, action)
 
     def _step(self, action: Any) -> tuple[Any, float, bool, bool, dict]:
         said = self.env.step(action)

@@ -33,7 +33,7 @@ class Loaded:
     path: Path
     config: Config  # of which `env` is left open: a policy needs no world
     spaces: tuple[Space, Space]  # observations, actions
-    actors: dict[int, Actor]
+    actors: dict[int, Normalized]
     steps: dict[int, int | None]  # of each seed: where in training its parameters are from
     notes: tuple[str, ...] = ()
     selected: str | None = None  # how an export's seed was chosen
