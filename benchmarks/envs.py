@@ -15,11 +15,11 @@ import time
 from collections.abc import Callable
 
 COMMAND = "python benchmarks/envs.py"
-STREAMS = {1: 0.05, 256: 1.0, 1024: 1.0}  # and the share of a world's steps that is played with them
+STREAMS = {1: 0.05, 256: 1.0, 1024: 1.0}  # and the share of a world's steps that they play
 WORLDS = {  # name: registry name, options, steps of all streams in one call, what it is measured against
     "tmaze": ("tmaze", {}, 2_000_000, None),
-    "mysterypath, grid, pixels": ("mysterypath", {"variant": "grid", "obs": "pixels"}, 30_000, "grid"),
-    "mysterypath, grid, symbolic": ("mysterypath", {"variant": "grid", "obs": "symbolic"}, 150_000, "grid"),
+    "mysterypath, grid, pixels": ("mysterypath", {"variant": "grid", "obs": "pixels"}, 10_000, "grid"),
+    "mysterypath, grid, symbolic": ("mysterypath", {"variant": "grid", "obs": "symbolic"}, 60_000, "grid"),
     "mysterypath, continuous, pixels": (
         "mysterypath",
         {"variant": "continuous", "obs": "pixels"},
@@ -27,7 +27,7 @@ WORLDS = {  # name: registry name, options, steps of all streams in one call, wh
         "continuous",
     ),
 }
-PEER_STEPS = 3000
+PEER_STEPS = 2000
 
 
 def runner(name: str, options: dict, streams: int, steps: int) -> tuple[Callable[[], None], int]:
@@ -86,6 +86,8 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--peer-python", default=sys.executable, help="a Python that has memory-gym")
     parser.add_argument("--peer", choices=("grid", "continuous"), help="measure memory-gym once, as JSON")
+    parser.add_argument("--only", choices=WORLDS, action="append", help="a world; again for another")
+    parser.add_argument("--streams", type=int, choices=STREAMS, action="append", help="of one program")
     args = parser.parse_args()
     if args.peer:
         print(json.dumps(peer(args.peer)))
@@ -104,16 +106,17 @@ def main() -> None:
         return {"wall": steps / (time.perf_counter() - wall), "cpu": steps / (time.process_time() - cpu)}
 
     rows = []
-    for label, (name, options, steps, library) in WORLDS.items():
-        for streams, share in STREAMS.items():
-            run, done = runner(name, options, streams, int(share * steps))
+    for label in args.only or WORLDS:
+        name, options, steps, library = WORLDS[label]
+        for streams in args.streams or STREAMS:
+            run, done = runner(name, options, streams, int(STREAMS[streams] * steps))
             pairs = [(ours(run, done), theirs(library) if library else None) for _ in range(args.repeats)]
             figures = {"steps/CPU-s": [a["cpu"] for a, _ in pairs], "steps/s": [a["wall"] for a, _ in pairs]}
             if library:
                 figures["memory-gym's steps/CPU-s"] = [b["cpu"] for _, b in pairs]
                 figures["ratio"] = [a["cpu"] / b["cpu"] for a, b in pairs]
             rows += [row(f"{label}, N {streams}", COMMAND, metric, values) for metric, values in figures.items()]
-    write("envs", rows)
+    write("envs", rows, replace=not (args.only or args.streams))
 
 
 if __name__ == "__main__":
