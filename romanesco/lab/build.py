@@ -15,6 +15,8 @@ import jax.numpy as jnp
 
 from romanesco.agent import ENCODERS
 from romanesco.agent.agent import Agent, build
+from romanesco.agent.encoders.choices import GLIMPSES
+from romanesco.agent.encoders.reader import scores
 from romanesco.core.errors import BadInput
 from romanesco.core.types import Env, Memory
 from romanesco.envs import ENVS
@@ -25,7 +27,7 @@ from romanesco.lab.worlds import HostEnvironment
 from romanesco.learn import ALGORITHMS, ppo
 from romanesco.learn.curriculum import Reverse
 from romanesco.learn.train import Setup
-from romanesco.memory import MEMORIES, Stack
+from romanesco.memory import MEMORIES, Glimpse, Stack
 
 TRANSFORMS = ("rescale_actions", "no_velocity", "max_steps", "stack")
 KINDS = {"none": (), "obs": ("obs",), "reward": ("reward",), "both": ("obs", "reward")}
@@ -122,6 +124,9 @@ def agent_maker(config: Config, env: Env | World, objects: Objects) -> Callable[
     )
     named = memory_maker(config.memory) if objects.memory is None else None
     memory = _maker(objects.memory, named, "memory")
+    if (when := getattr(config.encoder, "pool", None)) in GLIMPSES:
+        told = {"when": when, "heads": config.encoder.heads, "scores": scores(config.encoder.control)}
+        memory = functools.partial(Glimpse, memory=memory, **told)
     heads = settings(config.agent)
     return lambda key: build(key, env.observation_space, env.action_space, encoder=encoder, memory=memory, **heads)
 
