@@ -118,4 +118,6 @@ def test_attention_from_the_command_line(tmp_path, capsys):
 def test_what_does_not_attend_is_said(tmp_path, capsys):
     path = untrained.write(tmp_path / "runs/cartpole/mlp/t", "cartpole/mlp")
     assert run(["attention", str(path)]) == 2
-    assert "neither encoder=mlp nor memory=none attends; encoders that do are" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "neither encoder=identity nor memory=none attends; encoders that do are attention, patches" in said
+    assert "memories agalite, galite, gtrxl, window, mlstm, gated_deltanet" in said

@@ -15,6 +15,7 @@ from romanesco.agent.rollout import collect, start
 from romanesco.core.errors import BadInput
 from romanesco.envs.world import World
 from romanesco.lab.load import Loaded
+from romanesco.lab.options import GROUPS
 from romanesco.lab.run import numerics
 
 Watched = tuple[dict[str, Float[np.ndarray, "..."]], Bool[np.ndarray, "T B"], tuple[str, ...]]
@@ -37,8 +38,12 @@ def watch(key: Key[Array, ""], found: Loaded, seed: int, *, steps: int, episodes
         obs, first = jax.tree.map(lambda x: x[:-1], (rollout.steps.obs, rollout.steps.first))
         told = jax.device_get(jax.jit(maps)(actor, rollout.carry, obs, first))
     if not told:
-        encoder, memory = found.config.encoder.name, found.config.memory.name
-        raise BadInput(f"{found.path}: neither encoder={encoder} nor memory={memory} attends; encoders that do are "
-                       "attention, patches, entities, cross; memories agalite, galite, gtrxl, window, mlstm, "
-                       "gated_deltanet")  # fmt: skip
+        own = [f"{group}={getattr(found.config, group).name}" for group in ("encoder", "memory")]
+        encoders, memories = (
+            ", ".join(name for name, option in GROUPS[group].items() if hasattr(option, "heads"))
+            for group in ("encoder", "memory")
+        )
+        raise BadInput(
+            f"{found.path}: neither {own[0]} nor {own[1]} attends; encoders that do are {encoders}; memories {memories}"
+        )
     return told, np.asarray(first), tuple(token_names(actor.agent.encoder, world.feature_names))
