@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from romanesco.api import attention as attention
     from romanesco.api import compare as compare
     from romanesco.api import load as load
     from romanesco.api import make as make
     from romanesco.api import train as train
 
-_API = ("compare", "load", "make", "train")
+_API = ("attention", "compare", "load", "make", "train")
 
 
 def __getattr__(name: str) -> Any:

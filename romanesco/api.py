@@ -34,9 +34,11 @@ from romanesco.lab.config import Config
 from romanesco.lab.group import FRESH
 from romanesco.lab.load import Loaded, config_of, load_agents, needed_objects
 from romanesco.lab.store import find_policy, find_run
+from romanesco.lab.watch import watch
 from romanesco.study import compare as comparing
 from romanesco.study import stats
 from romanesco.study.arms import found_arms
+from romanesco.study.attention import Attention
 from romanesco.study.compare import Comparison
 from romanesco.study.report import report
 from romanesco.study.runs import Run
@@ -199,6 +201,32 @@ def compare(
     sources = [path for arm in arms for path in (arm.paths if isinstance(arm, RunSet) else [arm])]
     found = found_arms(sources, find_run)
     return comparing.compare(found, margin=margin, allow_mismatch=allow_mismatch, against=against, seed=seed)
+
+
+def attention(
+    path: str | Path,
+    seed: int | str | None = "best",
+    checkpoint: str | int = "latest",
+    *,
+    steps: int = 64,
+    episodes: int = 1,
+    greedy: bool = True,
+    env: Any = None,
+    memory: Any = None,
+    encoder: Any = None,
+) -> Attention:
+    """What an agent attends to while it plays: `.maps`, `.plot("attention.svg")`, `.save("maps.npz")`.
+
+    `episodes` streams play `steps` steps each, from the start of an episode on, into the next where one ends. The rest
+    is as in `load`, but that the world is made. Raises `BadInput` where neither encoder nor memory attends.
+    """
+    for name, value in {"steps": steps, "episodes": episodes}.items():
+        if value < 1:
+            raise BadInput(f"{name}={value}: at least 1")
+    found = load_agents(find_policy(path), checkpoint=checkpoint, objects=Objects(env, memory, encoder))
+    number = found.choose(seed)[0]
+    key = jax.random.key(EVALUATION_SEED)
+    return Attention(*watch(key, found, number, steps=steps, episodes=episodes, greedy=greedy), number)
 
 
 def play(found: Loaded, *, episodes: int, greedy: bool) -> dict[int, dict[str, np.ndarray]]:

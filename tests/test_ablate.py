@@ -2,18 +2,28 @@
 
 import json
 
+import jax
+import jax.numpy as jnp
+import numpy as np
 import pytest
 
+from romanesco.agent.agent import build
+from romanesco.agent.encoders.attention import Attention
+from romanesco.agent.encoders.choices import CONTROLS as CHOICES
 from romanesco.cli import run
 from romanesco.core.errors import BadInput
+from romanesco.core.spaces import Box, Discrete
 from romanesco.lab.ablate import CONTROLS, FULL, arms
-from romanesco.lab.options import CONTROLS as CHOICES
+from romanesco.lab.build import memory_maker
+from romanesco.lab.heads import silenced
+from romanesco.memory import Stack, Window
 
 ENCODER = {"uniform", "frozen_qk", "mlp_matched", "no_residual"}
+OTHER = {"state_matched", "heads"}
 
 
 def test_controls_change_one_thing():
-    made = arms("tmaze/agalite", [name for name in CONTROLS if name not in ENCODER], ["seeds=3"])
+    made = arms("tmaze/agalite", [name for name in CONTROLS if name not in ENCODER | OTHER], ["seeds=3"])
     full = made[FULL].to_dict()
     changed = {name: {k: v for k, v in c.to_dict()["memory"].items() if full["memory"].get(k) != v}
                for name, c in made.items() if c.memory.name == "agalite"}  # fmt: skip
@@ -38,6 +48,31 @@ def test_encoders_offer_controls_of_their_own():
     assert set(CHOICES) - {"none"} == ENCODER
 
 
+def test_a_gru_of_as_much_state():
+    made = arms("quickstart", ["state_matched"])
+    carry = jax.eval_shape(memory_maker(made[FULL].memory)(made[FULL].encoder.width, key=jax.random.key(0)).init_carry)
+    numbers = sum(x.size for x in jax.tree.leaves(carry) if x.dtype == np.float32)
+    assert (made["state_matched"].memory.name, made["state_matched"].memory.units) == ("gru", numbers)
+    with pytest.raises(BadInput, match=r"state of memory=agalite holds 25,600 numbers.*memory.units=4096`, 6 times"):
+        arms("tmaze/agalite", ["state_matched"])
+
+
+def test_a_silenced_head_gives_nothing():
+    encoder = lambda space, key: Attention(space, width=8, heads=2, key=key)
+    memory = lambda size, key: Stack.of(Window, size=size, layers=1, heads=4, window=3, key=key)
+    agent = build(jax.random.key(0), Box((4,)), Discrete(2), encoder=encoder, memory=memory)
+    without = silenced(agent)
+    assert [*without][1:4] == [
+        "encoder.reader.blocks[0].attention head 2", "encoder.reader.pool head 1", "encoder.reader.pool head 2"
+    ]  # fmt: skip
+    assert len(without) == 2 + 2 + 4
+    pooled = without["encoder.reader.pool head 2"].encoder(jnp.ones(4))
+    assert (pooled[4:] == 0).all() and (pooled[:4] == agent.encoder(jnp.ones(4))[:4]).all()
+    cell, whole = without["memory.layers[0].cell head 3"].memory.layers[0].cell, agent.memory.layers[0].cell
+    a = jax.random.normal(jax.random.key(1), (4, 2))
+    assert (cell._leave(a) == whole._leave(a.at[2].set(0))).all()
+
+
 @pytest.mark.parametrize(
     ("controls", "said"),
     [
@@ -58,11 +93,15 @@ def test_a_control_that_does_not_fit_is_named(controls, said):
 def test_an_ablation_from_the_command_line(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     sizes = ["memory.heads=1", "memory.head_size=4", "encoder.width=8", "num_envs=4", "algorithm.horizon=8"]
-    words = ["quickstart", "--controls", "eta1", "--name", "t", "--json", "total_steps=64", "seeds=2", "eval.every=64"]
+    words = ["quickstart", "--controls", "eta1,heads", "--name", "t", "--json"]
+    words += ["total_steps=64", "seeds=2", "eval.every=64"]
     assert run(["ablate", *words, *sizes, "eval.final_episodes=2", "eval.episodes=2"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert [arm["name"] for arm in told["arms"]] == [FULL, "eta1"]
     assert [(pair["a"], pair["b"]) for pair in told["pairs"]] == [(FULL, "eta1")]
+    assert {(pair["a"], pair["b"]) for pair in told["heads"]["pairs"]} == {
+        (FULL, f"memory.layers[{n}].cell head 1") for n in range(len(told["heads"]["pairs"]))
+    }
     assert told["models"]["eta1"]["parameters"] < told["models"][FULL]["parameters"]
     before = (tmp_path / "runs/quickstart/agalite/t-full/metrics.jsonl").stat().st_mtime_ns
     assert run(["ablate", *words, *sizes, "eval.final_episodes=2", "eval.episodes=2"]) == 0

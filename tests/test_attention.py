@@ -15,7 +15,7 @@ from romanesco.core.attention import Block, MultiHead, Pool, attend
 from romanesco.core.errors import BadInput
 from romanesco.core.spaces import Box, Discrete
 from romanesco.core.tokens import FeatureTokens, FrameTokens, PatchTokens, sinusoids
-from romanesco.lab.options import CONTROLS, GROUPS, Attends
+from romanesco.lab.options import GROUPS, Attends
 from romanesco.laws.attention import ATTEND, LAWS
 
 KEY = jax.random.key(0)
@@ -201,12 +201,6 @@ def size(tree):
     return sum(x.size for x in jax.tree.leaves(tree))
 
 
-def test_controls_are_those_of_the_options():
-    from romanesco.agent.encoders import reader
-
-    assert reader.CONTROLS == CONTROLS
-
-
 def test_uniform_attention_is_the_mean_of_values(float64):
     """A7, in a layer."""
     layer, x = MultiHead(6, 2, scores="uniform", key=KEY), jax.random.normal(KEY, (4, 6))
@@ -254,6 +248,7 @@ def test_matched_layers_have_as_many_parameters(settings):
         (VECTOR, {"layers": 0}, "layers=0: at least 1"),
         (VECTOR, {"pool": "sumary"}, "pool=sumary; did you mean `summary`"),
         (VECTOR, {"control": "unifrom"}, "control=unifrom; did you mean `uniform`"),
+        (VECTOR, {"pool": "before", "control": "mlp_matched"}, "pool=before leaves them to a memory; pool=attention"),
         (VECTOR, {"tokens": [[0, 4], [1, 2, 3]]}, r"tokens=\[\[0,4\],\[1,2,3\]\]: no feature 4"),
         (VECTOR, {"tokens": [[0, 1], [3]]}, r"leaves out features \[2\]"),
         (VECTOR, {"tokens": [[0, 1, 2, 3], []]}, "a token is a list of one or more"),

@@ -139,6 +139,11 @@ def test_unknown_presets_get_the_nearest(name, words):
         (("total_steps=7", "updates=7"), MLP, ("updates=1", "one of the two")),
         (("env.init_low=0",), "mountaincar/mlp", ("init_high=-0.4",)),
         (("encoder.heads=5",), "cartpole/attention", ("encoder.width=64", "1, 2, 4, 8, 16, 32, 64")),
+        (
+            ("encoder=attention", "encoder.pool=before", "algorithm.minibatches=16"),
+            MLP,
+            ("num_envs=8 streams (encoder.pool=before keeps", "1, 2, 4, 8"),
+        ),
         (("encoder=mlp", "encoder.hidden=[]"), MLP, ("encoder=identity",)),
     ],
 )

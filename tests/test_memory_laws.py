@@ -1,11 +1,13 @@
 """Every registered memory, alone and stacked, obeys the laws of memories."""
 
+import functools
+
 import jax
 import pytest
 
 from romanesco.core.types import Memory
 from romanesco.laws.memory import LAWS
-from romanesco.memory import MEMORIES, AGaLiTe, GaLiTe, GTrXL, MinGRU, Stack, Window
+from romanesco.memory import MEMORIES, AGaLiTe, GaLiTe, Glimpse, GTrXL, MinGRU, Stack, Window
 
 
 def stacked(cell, **settings):
@@ -37,6 +39,8 @@ EXAMPLES = {
     "stack-of-mingru": stacked(MinGRU),
     "stack-of-gtrxl": stacked(GTrXL, heads=2, head_size=4, window=5),
     "galite-reference": published,
+    "glimpse-before": Glimpse.example,
+    "glimpse-after": functools.partial(Glimpse.example, when="after"),
 }
 
 pytestmark = pytest.mark.filterwarnings("ignore:basis=reference")

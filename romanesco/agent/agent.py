@@ -84,6 +84,19 @@ class Agent(eqx.Module):
         carry, ys = self.memory.sequence(carry, jax.vmap(self.encoder)(obs), first)
         return carry, jax.vmap(self._speak)(ys, allowed)
 
+    def explain(
+        self, carry: Carry, obs: PyTree[Array], first: Bool[Array, "T"]
+    ) -> tuple[Carry, Output, dict[str, Array]]:
+        """What `sequence` returns, and what encoder and memory show where they attend: `encoder/NAME` [T L H Nq Nk],
+        `memory/NAME` [L H T T]; a memory's maps of tokens are `memory/glimpse` and `memory/pool` [T 1 H 1 N]."""
+        seen, allowed = _split(obs)
+        looks, recalls = (getattr(part, "explain", None) for part in (self.encoder, self.memory))
+        xs, looked = jax.vmap(looks or (lambda obs: (self.encoder(obs), {})))(seen)
+        carry, ys, *recalled = (recalls or self.memory.sequence)(carry, xs, first)
+        maps = {f"encoder/{name}": weights for name, weights in looked.items()}
+        maps |= {f"memory/{name}": weights for told in recalled for name, weights in told.items()}
+        return carry, jax.vmap(self._speak)(ys, allowed), maps
+
 
 def blank(space: Space) -> PyTree[jax.ShapeDtypeStruct]:
     """The shapes and dtypes of an observation of `space`."""
@@ -99,12 +112,14 @@ def build(
     memory: Callable,
     **heads,
 ) -> Agent:
-    """An agent for these spaces, from `encoder(space, key=)` and `memory(size, key=)`; `heads` goes to `Agent`."""
+    """An agent for these spaces, from `encoder(space, key=)` and `memory(size, key=)`; `heads` goes to `Agent`.
+
+    `size` is the width of the encoder's vector, or of the tokens that it hands over."""
     k_encoder, k_memory, k_heads = jax.random.split(key, 3)
     space = seen(observation_space)
     eye = encoder(space, key=k_encoder)
     x = jax.eval_shape(eye, blank(space))
-    cell = memory(x.shape[-1], key=k_memory)
+    cell = memory(jax.tree.leaves(x)[0].shape[-1], key=k_memory)
     first = jax.ShapeDtypeStruct((), bool)
     _, y = jax.eval_shape(lambda x, first: cell.step(cell.init_carry(), x, first), x, first)
     return Agent(eye, cell, action_space, size=y.shape[-1], key=k_heads, **heads)

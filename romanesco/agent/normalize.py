@@ -126,3 +126,7 @@ class Normalized(eqx.Module):
 
     def sequence(self, carry: Carry, obs: PyTree[Array], first: Bool[Array, "T"]) -> tuple[Carry, Output]:
         return self.agent.sequence(carry, self.normalizer.see(obs), first)
+
+    def explain(self, carry: Carry, obs: PyTree[Array], first: Bool[Array, "T"]):
+        """As that of the agent."""
+        return self.agent.explain(carry, self.normalizer.see(obs), first)  # type: ignore[attr-defined]

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Key, PyTree
 
 from romanesco.agent.agent import blank
+from romanesco.agent.maps import maps
 from romanesco.core.actions import enter
 from romanesco.core.errors import BadInput
 from romanesco.core.spaces import Space, describe
@@ -127,6 +128,18 @@ class Policy:
             key = jax.random.key(0) if key is None else key
             carry, action = self._step(carry, obs, first, key, bool(deterministic))
         return _answer(action, bare), carry
+
+    def explain(self, obs: PyTree[Any], first: Bool[Any, "T B"]) -> dict[str, Array]:
+        """What is attended to over recorded observations [T B ...], from empty memories on: `agent.maps.maps`.
+
+        `first` marks where episodes start. It leaves the policy's own memory alone.
+        """
+        typed = jax.tree.map(lambda like, x: _typed(x, like.dtype), blank(self.observation_space), obs)
+        shapes = [np.shape(x)[2:] for x in jax.tree.leaves(typed)]
+        if shapes != [like.shape for like in jax.tree.leaves(blank(self.observation_space))]:
+            raise BadInput(f"observations [T B ...] are wanted; this policy sees {describe(self.observation_space)}")
+        with self._within():
+            return jax.jit(maps)(self.actor, self.init_carry(np.shape(first)[1]), typed, np.asarray(first, bool))
 
     def step(
         self, carry: Carry, obs: PyTree[Array], first: Bool[Array, ""], key: Key[Array, ""]

@@ -4,10 +4,10 @@ One module a family of commands; importing it adds them to the application, in t
 """
 
 # isort: off
-from romanesco.cli import train, evaluate, export, compare, ablate, env, look
+from romanesco.cli import train, evaluate, attention, export, compare, ablate, env, look
 from romanesco.cli.terminal import BAD, DONE, FAILED, INTERRUPTED, app, run, say
 
 __all__ = [
-    "BAD", "DONE", "FAILED", "INTERRUPTED", "ablate", "app", "compare", "env", "evaluate", "export", "look", "run",
-    "say", "train",
+    "BAD", "DONE", "FAILED", "INTERRUPTED", "ablate", "app", "attention", "compare", "env", "evaluate", "export",
+    "look", "run", "say", "train",
 ]  # fmt: skip

@@ -6,13 +6,15 @@ import dataclasses
 import datetime
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from romanesco.cli.terminal import Json, app, say, table
 from romanesco.cli.train import finished
 from romanesco.core.errors import BadInput
+
+EPISODES = 100  # of every seed and head
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
@@ -27,11 +29,12 @@ def ablate(
     """Train an agent whole and without some parts.
 
     Each control, the agent without one part, is a full run with the same seeds and budget, and is compared with the
-    whole. What is finished under the same --name is not trained again.
+    whole; but `heads` plays the trained agent without one head at a time. What is finished under the same --name is not
+    trained again.
 
     Like: romanesco ablate tmaze/agalite --controls exact,value_only env.corridor_length=60 --name l60
     """
-    from romanesco.lab.ablate import CONTROLS, FULL, arms
+    from romanesco.lab.ablate import CONTROLS, FULL, HEADS, arms
 
     if controls == "?":
         table([[key, control.help, control.needs] for key, control in CONTROLS.items()], ["control", "what", "needs"])
@@ -39,7 +42,8 @@ def ablate(
     words = list(context.args)
     if foreign := [word for word in words if word.startswith("name=") or "=" not in word]:
         raise BadInput(f"ablate: `{foreign[0]}`; give key=value, and --name for the names of the runs")
-    configs = arms(preset, [control.strip() for control in controls.split(",")], words)
+    asked = [control.strip() for control in controls.split(",")]
+    configs = arms(preset, asked, words)
     stamp = name or f"{datetime.datetime.now():%Y%m%d-%H%M%S}"
     paths = {}
     for arm, config in configs.items():
@@ -52,19 +56,42 @@ def ablate(
     from romanesco.study.tables import arm_rows, pair_rows
 
     runs = {arm: Run(path) for arm, path in paths.items()}
-    told = compare([of_run(run, arm) for arm, run in runs.items()], against=FULL)
+    trained = compare([of_run(run, arm) for arm, run in runs.items()], against=FULL) if len(runs) > 1 else None
+    silenced = _heads(paths[FULL]) if HEADS in asked else None
     sizes = {arm: json.loads((path / "model.json").read_text(encoding="utf-8")) for arm, path in paths.items()}
     if as_json:
-        say(json.dumps({**told.as_json(), "models": sizes, "runs": {a: str(p) for a, p in paths.items()}}, indent=1))
+        told = {**(trained.as_json() if trained else {}), "heads": silenced and silenced.as_json()}
+        say(json.dumps({**told, "models": sizes, "runs": {a: str(p) for a, p in paths.items()}}, indent=1))
         return
-    head, rows = arm_rows(told)
-    counts = [[f"{sizes[row[0]][key]:,}" for key in ("parameters", "carry")] for row in rows]
-    table([[row[0], *more, *row[1:]] for row, more in zip(rows, counts, strict=True)],
-          [head[0], "parameters", "state", *head[1:]])  # fmt: skip
-    say()
-    head, rows = pair_rows(told)
-    table(rows, head)
-    say()
-    say(str(told))
+    if trained:
+        head, rows = arm_rows(trained)
+        counts = [[f"{sizes[row[0]][key]:,}" for key in ("parameters", "carry")] for row in rows]
+        table([[row[0], *more, *row[1:]] for row, more in zip(rows, counts, strict=True)],
+              [head[0], "parameters", "state", *head[1:]])  # fmt: skip
+        say()
+    found = [one for one in (trained, silenced) if one]
+    for one in found:
+        head, rows = pair_rows(one)
+        table(rows, head)
+        say(f"\n{one}\n" if one is not found[-1] else f"\n{one}")
     if plot is not None:
-        say(f"figure  {told.plot(plot)}")
+        say(f"figure  {found[0].plot(plot)}")
+
+
+def _heads(path: Path) -> Any:
+    """The trained agent beside itself without one head at a time: returns of the same episodes."""
+    from romanesco import api
+    from romanesco.lab.ablate import FULL
+    from romanesco.lab.heads import silenced
+    from romanesco.lab.load import load_agents
+    from romanesco.study.arms import Arm
+    from romanesco.study.compare import compare
+
+    found = load_agents(path)
+    actors: Any = {(FULL, seed): actor for seed, actor in found.actors.items()}
+    actors |= {(name, seed): one for seed, actor in found.actors.items() for name, one in silenced(actor).items()}
+    played = api.play(dataclasses.replace(found, actors=actors), episodes=EPISODES, greedy=True)
+    scores: dict[str, dict[int | str, float]] = {}
+    for (name, seed), metrics in played.items():  # type: ignore[misc]
+        scores.setdefault(name, {})[seed] = float(metrics["return"].mean())
+    return compare([Arm(name, of, {}) for name, of in scores.items()], against=FULL)

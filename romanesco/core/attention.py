@@ -52,16 +52,19 @@ class MultiHead(eqx.Module):
     heads: int = eqx.field(static=True)
     scores: str = eqx.field(static=True)
 
-    def __init__(self, size: int, heads: int, *, scores: str = "learned", key: Key[Array, ""]):
+    def __init__(
+        self, size: int, heads: int, *, query_size: int | None = None, scores: str = "learned", key: Key[Array, ""]
+    ):
+        """`query_size` is the width of what queries are made of, `size` unless given."""
         keys = jax.random.split(key, 4)
         plain = scores == "uniform"
-        self.query = None if plain else lecun(size, size, key=keys[0])
+        self.query = None if plain else lecun(query_size or size, size, key=keys[0])
         self.key = None if plain else lecun(size, size, bias=False, key=keys[1])  # a bias would cancel in the softmax
         self.value, self.leave = (lecun(size, size, key=k) for k in keys[2:])
         self.heads, self.scores = heads, scores
 
     def __call__(
-        self, x: Float[Array, "Nq D"], tokens: Float[Array, "Nk D"], allow: Bool[Array, "Nq Nk"] | None = None
+        self, x: Float[Array, "Nq Q"], tokens: Float[Array, "Nk D"], allow: Bool[Array, "Nq Nk"] | None = None
     ) -> tuple[Float[Array, "Nq D"], Float[Array, "H Nq Nk"]]:
         """-> read-outs, weights."""
         v = self._split(dense(self.value, tokens))

@@ -16,6 +16,8 @@ import jax.numpy as jnp
 
 from romanesco.agent import ENCODERS
 from romanesco.agent.agent import Agent, build
+from romanesco.agent.encoders.choices import GLIMPSES
+from romanesco.agent.encoders.reader import scores
 from romanesco.core.errors import BadInput
 from romanesco.core.types import Env, Memory
 from romanesco.envs import ENVS, pool
@@ -26,7 +28,7 @@ from romanesco.lab.worlds import Environment, HostEnvironment, shown
 from romanesco.learn import ALGORITHMS, ppo
 from romanesco.learn.curriculum import Reverse
 from romanesco.learn.train import Pooling, Setup
-from romanesco.memory import MEMORIES, Stack
+from romanesco.memory import MEMORIES, Glimpse, Stack
 
 TRANSFORMS = (*(f.name for f in dataclasses.fields(Environment)), "life_is_episode")
 POOL = ("reset", "worlds", "worlds_refresh", "worlds_every")
@@ -132,6 +134,9 @@ def agent_maker(config: Config, env: Env | World, objects: Objects) -> Callable[
     )
     named = memory_maker(config.memory) if objects.memory is None else None
     memory = _maker(objects.memory, named, "memory")
+    if (when := getattr(config.encoder, "pool", None)) in GLIMPSES:
+        told = {"when": when, "heads": config.encoder.heads, "scores": scores(config.encoder.control)}
+        memory = functools.partial(Glimpse, memory=memory, **told)
     heads = settings(config.agent)
     return lambda key: build(key, env.observation_space, env.action_space, encoder=encoder, memory=memory, **heads)
 

@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from romanesco.core.errors import BadInput
+from romanesco.envs.world import World
 from romanesco.lab.build import Objects, agent_maker, environment
 from romanesco.lab.compose import resolve
 from romanesco.lab.config import Config
@@ -99,6 +100,16 @@ def cost(name: str, config: Config) -> Cost:
         full,
         flag,
     )
+
+
+def state(config: Config) -> int:
+    """How many floats the memory of a configuration keeps of a stream. Nothing is computed."""
+    env = environment(config.env)
+    if isinstance(env, World):
+        env.streams(1).close()
+    memory = jax.eval_shape(agent_maker(config, env, Objects()), jax.random.key(0)).memory
+    carry = jax.eval_shape(lambda memory: getattr(memory, "memory", memory).init_carry(), memory)
+    return sum(x.size for x in jax.tree.leaves(carry) if jnp.issubdtype(x.dtype, jnp.inexact))
 
 
 def _step(model: Any, carry: Any, obs: Array, first: Array) -> tuple[Any, Array]:

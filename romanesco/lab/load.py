@@ -137,7 +137,8 @@ def load_agents(
 def shapes(config: Config, spaces: tuple[Space, Space], objects: Objects) -> Normalized:
     """The shapes and types of an agent of this configuration, and of its normalizer."""
     world = World.shown(*spaces, "a policy has no world")
-    make, told = agent_maker(config, world, objects), setup(config, world, objects)
+    plain = dataclasses.replace(config, curriculum="none")  # which is of worlds, not of agents
+    make, told = agent_maker(config, world, objects), setup(plain, world, objects)
     return jax.eval_shape(lambda key: train.init_learner(key, make, told).actor, jax.random.key(0))
 
 

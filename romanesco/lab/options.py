@@ -4,6 +4,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+from romanesco.agent.encoders.choices import CONTROLS, POOLS
 from romanesco.lab.fields import Option, key, positive, size
 from romanesco.lab.libraries import LIBRARIES
 from romanesco.lab.memories import MEMORIES, Memory
@@ -11,7 +12,6 @@ from romanesco.lab.tasks import TASKS
 from romanesco.lab.worlds import WORLDS, Environment, GivenEnvironment
 
 ACTS = ("tanh", "relu", "gelu", "silu", "none")
-CONTROLS = ("none", "uniform", "frozen_qk", "no_residual", "mlp_matched")
 INF = float("inf")
 
 
@@ -61,7 +61,9 @@ class Attends(Encoder):
     heads: int = size(4, "heads of a layer; they divide the width")
     layers: int = size(1, "blocks of self-attention")
     mlp_ratio: int = size(2, "hidden width of a block's dense layers over its width")
-    pool: str = key("attention", "what makes one vector of the tokens", choices=("attention", "mean", "summary"))
+    pool: str = key(
+        "attention", "what makes one vector of the tokens; before, after: a query of the memory", choices=POOLS
+    )
     control: str = key("none", "what stands in for learned attention, to be compared with it", choices=CONTROLS)
 
 

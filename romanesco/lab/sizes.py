@@ -111,7 +111,14 @@ def shuffle_groups(config: Config) -> int:
 
 def _samples(config: Config) -> int:
     """How many rollout parts of each stream can be dealt apart."""
-    return config.algorithm.horizon if isinstance(config.memory, NoMemory) else 1
+    return 1 if _keeper(config) else config.algorithm.horizon
+
+
+def _keeper(config: Config) -> str | None:
+    """What of an agent carries something from step to step."""
+    if not isinstance(config.memory, NoMemory):
+        return f"memory={config.memory.name}"
+    return "encoder.pool=before" if getattr(config.encoder, "pool", None) == "before" else None
 
 
 def _deals(config: Config, groups: int) -> bool:
@@ -124,7 +131,7 @@ def _fewer_minibatches(config: Config, notes: list[str]) -> Config:
     fewer = math.gcd(a.minibatches, config.num_envs * _samples(config))
     notes.append(
         f"algorithm.minibatches={a.minibatches} of the preset becomes {fewer}: "
-        f"memory={config.memory.name} keeps the num_envs={config.num_envs} streams whole"
+        f"{_keeper(config)} keeps the num_envs={config.num_envs} streams whole"
     )
     return dataclasses.replace(config, algorithm=dataclasses.replace(a, minibatches=fewer))
 
@@ -133,8 +140,8 @@ def _indivisible(config: Config, groups: int) -> BadInput:
     a, samples = config.algorithm, _samples(config)
     total = config.num_envs * samples
     what = f"num_envs={config.num_envs} x algorithm.horizon={a.horizon} = {total} samples"
-    if not isinstance(config.memory, NoMemory):
-        whole = f"memory={config.memory.name} keeps all algorithm.horizon={a.horizon} steps of one together"
+    if keeper := _keeper(config):
+        whole = f"{keeper} keeps all algorithm.horizon={a.horizon} steps of one together"
         what = f"num_envs={config.num_envs} streams ({whole})"
     if config.num_envs % groups:
         fits = [g for g in divisors(config.num_envs) if _deals(config, g)]

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from romanesco.memory.ffm import FFM as FFM
     from romanesco.memory.galite import GaLiTe as GaLiTe
     from romanesco.memory.gated_deltanet import GatedDeltaNet as GatedDeltaNet
+    from romanesco.memory.glimpse import Glimpse as Glimpse
     from romanesco.memory.gru import GRU as GRU
     from romanesco.memory.gsa import GSA as GSA
     from romanesco.memory.gtrxl import GTrXL as GTrXL
@@ -56,6 +57,7 @@ _HOME = {
     "FFM": "ffm",
     "GaLiTe": "galite",
     "GatedDeltaNet": "gated_deltanet",
+    "Glimpse": "glimpse",
     "GRU": "gru",
     "GSA": "gsa",
     "GTrXL": "gtrxl",

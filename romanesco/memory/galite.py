@@ -140,14 +140,14 @@ class GaLiTe(eqx.Module):
         state, a = self._advance(carry, self._gated(*self._project(x)), first)
         return state, self._leave(a)
 
-    def _recur(self, state: Matrix, x: Inputs, first):  # -> state, read-outs [T H d]
+    def _recur(self, state: Matrix, wide, low, first):  # -> state, read-outs [T H d]
         if self.decay == "outer":
-            return scan_chunks(_chunk, state, x, first, chunk=CHUNK)
+            return scan_chunks(_chunk, state, self._gated(wide, low), first, chunk=CHUNK)
         # 1 - beta (x) gamma has no factors, and so a chunk no pairwise weights
-        return scan_steps(self._advance, state, x, first)
+        return scan_steps(self._advance, state, self._gated(wide, low), first)
 
     def sequence(self, carry, xs: Float[Array, "T D"], first: Bool[Array, "T"]):
-        state, a = self._recur(carry, self._gated(*self._project(xs)), first)
+        state, a = self._recur(carry, *self._project(xs), first)
         return state, self._leave(a)
 
     def explain(self, carry, xs: Float[Array, "T D"], first: Bool[Array, "T"]):
@@ -156,7 +156,7 @@ class GaLiTe(eqx.Module):
         wide, low = self._project(xs)
 
         def read(carry, values):
-            return self._recur(carry, self._gated(wide.at[..., VALUE, :].set(values), low), first)
+            return self._recur(carry, wide.at[..., VALUE, :].set(values), low, first)
 
         silent = carry._replace(pairs=jnp.zeros_like(carry.pairs))
         state, a, maps = unrolled(read, carry, silent, wide[..., VALUE, :])

@@ -6,14 +6,13 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Key
+from jaxtyping import Array, Bool, Float, Key, PyTree
 
+from romanesco.agent.encoders.choices import CONTROLS, GLIMPSES, POOLS
 from romanesco.core.attention import Block, Pool
 from romanesco.core.errors import BadInput, nearest
 from romanesco.core.layers import MLP, Norm
 
-POOLS = ("attention", "mean", "summary")
-CONTROLS = ("none", "uniform", "frozen_qk", "no_residual", "mlp_matched")
 MATCH = 0.02  # how far the parameters of a control may be apart
 Weights = dict[str, Float[Array, "L H Nq Nk"]]
 
@@ -33,6 +32,11 @@ def check(count: int, width: int, heads: int, layers: int, pool: str, control: s
     for name, value, options in (("pool", pool, POOLS), ("control", control, CONTROLS)):
         if value not in options:
             raise BadInput(f"encoder.{name}={value}{nearest(value, options)} allowed: {', '.join(options)}")
+    if control == "mlp_matched" and pool in GLIMPSES:
+        raise BadInput(
+            f"encoder.control=mlp_matched makes one vector of the tokens, encoder.pool={pool} leaves them to a memory; "
+            "pool=attention"
+        )
 
 
 def scores(control: str) -> str:
@@ -49,7 +53,8 @@ def block(width: int, heads: int, ratio: int, control: str, *, cross: bool = Fal
 class Reader(eqx.Module):
     """Self-attention blocks, then one vector: `attention` pooling (a learned query per head), the `mean` of the live
     tokens, or a learned `summary` token that went through the blocks with the others. No live token: 0, or what the
-    summary token says alone.
+    summary token says alone. Pooled `before` or `after`, the tokens themselves, with whether they live if that is told:
+    a memory reads them (`memory.Glimpse`).
     """
 
     blocks: tuple[Block, ...]
@@ -71,13 +76,14 @@ class Reader(eqx.Module):
         k_pool, k_summary, *keys = jax.random.split(key, layers + 2)
         self.blocks = tuple(block(width, heads, mlp_ratio, control, key=k) for k in keys)
         self.pool = Pool(width, heads, scores=scores(control), key=k_pool) if pool == "attention" else None
-        self.norm = None if pool == "attention" else Norm(width)
+        self.norm = Norm(width) if pool in ("mean", "summary") else None
         self.summary = jax.random.normal(k_summary, (width,)) if pool == "summary" else None
 
     def __call__(
         self, tokens: Float[Array, "N D"], alive: Bool[Array, "N"] | None = None
-    ) -> tuple[Float[Array, "D"], Weights]:
-        """-> the vector, weights by name. A gradient may only reach what dead tokens are made of if that is finite."""
+    ) -> tuple[PyTree[Array], Weights]:
+        """-> the vector, or the tokens, and weights by name. A gradient may only reach what dead tokens are made of if
+        that is finite."""
         if alive is not None:
             tokens = jnp.where(alive[:, None], tokens, 0.0)
         if self.summary is not None:
@@ -92,7 +98,8 @@ class Reader(eqx.Module):
         if self.pool is not None:
             y, weights = self.pool(tokens, alive)
             return y, {**maps, "pool": weights[None]}
-        assert self.norm is not None
+        if self.norm is None:
+            return tokens if alive is None else (tokens, alive), maps
         tokens = self.norm(tokens)
         if self.summary is not None:
             return tokens[-1], maps
