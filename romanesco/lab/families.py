@@ -121,9 +121,9 @@ def look(name: str) -> str:
         done("step", stream.step(key[None], np.zeros((1, *env.action_space.shape), env.action_space.dtype)))
         draw = stream.render
     else:
-        state, _ = done("reset", jax.jit(env.reset)(key))
+        state, _ = done("reset", jax.jit(lambda env: env.reset(key))(env))
         action = np.zeros(env.action_space.shape, env.action_space.dtype)
-        state, _ = done("step", jax.jit(env.step)(key, state, action))
+        state, _ = done("step", jax.jit(lambda env, state: env.step(key, state, action))(env, state))
         draw = lambda: env.render(state)
     try:
         picture = "x".join(map(str, done("picture", draw()).shape[:2]))
