@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,10 +23,10 @@ class Protocol(NamedTuple):
     sticky: float  # chance that an emulated frame repeats the action before
     noops: int  # most frames of nothing at the start, and then FIRE
     lives: bool  # while training, a lost life ends an episode
-    reward_clip: float | None  # bound of |reward|, while training
+    reward_clip: float  # bound of |reward|, while training
 
 
-PROTOCOLS = {"v5": Protocol(0.25, 0, False, None), "classic": Protocol(0.0, 30, True, 1.0)}
+PROTOCOLS = {"v5": Protocol(0.25, 0, False, math.inf), "classic": Protocol(0.0, 30, True, 1.0)}
 
 
 class Lives(VectorWrapper):

@@ -1,6 +1,7 @@
 """What stands between a world and an agent. One stream; the same code runs on pure and on host worlds."""
 
 import abc
+import math
 from typing import Any
 
 import equinox as eqx
@@ -244,7 +245,7 @@ def transforms(
     rescale_actions: bool = False,
     no_velocity: bool = False,
     stack: int = 1,
-    reward_clip: float | None = None,
+    reward_clip: float = math.inf,
 ) -> tuple[Transform, ...]:
     """The transforms that settings ask for over a world of these spaces, from the world outwards."""
     chosen: list[Transform] = []
@@ -256,7 +257,7 @@ def transforms(
         chosen.append(NoVelocity(velocities))
     if stack != 1:
         chosen.append(Stack.of(stack, observation))
-    if reward_clip is not None:
+    if reward_clip != math.inf:
         chosen.append(RewardClip(jnp.float32(reward_clip)))
     return tuple(chosen)
 

@@ -75,7 +75,7 @@ class Atari(HostEnvironment):
         None, "chance that a frame repeats the action before; null: the protocol's, .25 or 0", least=0, most=1
     )
     reward_clip: float | None = key(
-        None, "bound of |reward| in training; null: the protocol's, none or 1; scores are never clipped", above=0
+        None, "bound of |reward| that learning sees; null: the protocol's, inf or 1", above=0, finite=False
     )
 
 
