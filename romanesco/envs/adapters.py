@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import importlib
 import math
+import warnings
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
@@ -50,7 +51,9 @@ class Library(NamedTuple):
 
 def _module(name: str, asked: str) -> Any:
     try:
-        return importlib.import_module(name)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what these libraries import
+            return importlib.import_module(name)
     except ImportError as error:
         raise BadInput(f'env={asked}: {error}; pip install -e ".[jax-envs]"') from None
 
