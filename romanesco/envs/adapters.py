@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import importlib
 import math
+import warnings
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
@@ -50,7 +51,9 @@ class Library(NamedTuple):
 
 def _module(name: str, asked: str) -> Any:
     try:
-        return importlib.import_module(name)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what these libraries import
+            return importlib.import_module(name)
     except ImportError as error:
         raise BadInput(f'env={asked}: {error}; pip install -e ".[jax-envs]"') from None
 
@@ -145,7 +148,7 @@ def _jumanji(id: str) -> Library:
         return {**parts, **masked}
 
     def shown(obs: Any) -> Any:
-        if not isinstance(obs, tuple):
+        if not hasattr(obs, "_asdict"):
             return obs
         parts = {name: shown(part) for name, part in obs._asdict().items() if name != "action_mask"}
         return {**parts, "allowed": jnp.ravel(obs.action_mask)} if "action_mask" in obs._fields else parts

@@ -2,7 +2,7 @@
 
 import abc
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -46,16 +46,13 @@ class Grid(Dynamics):
     life: int = eqx.field(static=True)
     action_space = Discrete(4)
 
+    kinds: ClassVar[tuple[int, ...]]  # of each of the K objects; -1 is never seen
+
     def __check_init__(self):
         if self.view and (self.view < 3 or self.view % 2 == 0):
             raise BadInput(f"view={self.view}: an odd number of cells from 3 on, or 0 for the whole grid")
         if self.life < 1:
             raise BadInput(f"life={self.life}: at least 1 episode")
-
-    @property
-    @abc.abstractmethod
-    def kinds(self) -> tuple[int, ...]:
-        """The kind of each of the K objects; -1 is never seen."""
 
     @property
     def _count(self) -> int:

@@ -47,8 +47,9 @@ class Host:
 
     def reset(self, key: Key[Array, "B"]) -> TimeStep:
         seeds = [int(x) >> 1 for x in np.asarray(jax.vmap(jax.random.bits)(key), np.uint32)]
+        told: Any = self._seeds(seeds)
         with self._answers("reset"):
-            obs, _ = self.vector.reset(seed=self._seeds(seeds))
+            obs, _ = self.vector.reset(seed=told)
         self._reset_now[:] = False
         self._return[:], self._length[:] = 0, 0
         self._told = {}

@@ -14,7 +14,7 @@ import jax
 from romanesco.agent.normalize import Normalized
 from romanesco.core.errors import BadInput
 from romanesco.core.spaces import Space, from_json, to_json
-from romanesco.core.types import Actor, Env
+from romanesco.core.types import Env
 from romanesco.envs.world import World
 from romanesco.lab import exported, files, store, weights
 from romanesco.lab.build import Objects, agent_maker, setup

@@ -90,7 +90,8 @@ class Attention:
     def save(self, path: str | Path) -> Path:
         """Writes an npz of all maps, `first` [T B] and `tokens`."""
         to = _writable(path, (".npz",))
-        np.savez_compressed(to, first=self.first, tokens=np.array(self.tokens, dtype=str), **self.maps)
+        arrays: dict[str, Any] = {"first": self.first, "tokens": np.array(self.tokens, dtype=str), **self.maps}
+        np.savez_compressed(to, **arrays)
         return to
 
 
