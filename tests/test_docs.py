@@ -68,8 +68,10 @@ def test_a_command_parses(command, capsys):
     assert first == "romanesco"
     name, *rest = [PLACES.get(word, word) for word in words]
     if name == "train" and not {"--help", "--resume", "--config"} & set(rest) and "init_from=RUN" not in rest:
-        status = cli.run([name, *rest, "--dry-run"])
-        assert status == (2 if "coridor" in command else 0), capsys.readouterr().err
+        status, said = cli.run([name, *rest, "--dry-run"]), capsys.readouterr().err
+        if status and "pip install" in said:
+            pytest.skip(said)
+        assert status == (2 if "coridor" in command else 0), said
         return
     if rest == ["--help"]:
         assert cli.run([name, *rest]) == 0
@@ -77,8 +79,8 @@ def test_a_command_parses(command, capsys):
     made = typer.main.get_command(cli.app)
     context = made.commands[name].make_context(name, rest)
     if name == "eval":
-        (quickstart,) = resolve("quickstart")
-        changed_world(quickstart, [word for word in context.args if "KEY=VALUE" not in word])
+        (run,) = resolve("cartpole/mlp" if "env.length=2" in rest else "quickstart")
+        changed_world(run, [word for word in context.args if "KEY=VALUE" not in word])
 
 
 @pytest.mark.parametrize("command", ALL)
