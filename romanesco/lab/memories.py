@@ -111,7 +111,7 @@ class Shm(Layered):
     """Stable Hadamard memory: a matrix whose entries are calibrated one by one (Le et al., 2025)."""
 
     name: ClassVar[str] = "shm"
-    units: int = size(128, "rows and columns of the matrix")
+    units: int = size(64, "rows and columns of the matrix; published: 128, in one layer")
     thetas: int = size(128, "rows of parameters, of which each step draws one")
 
 

@@ -33,7 +33,7 @@ class Conv(eqx.Module):
         T, past = len(xs), len(carry)
         xs, episode = jnp.concatenate([carry, xs]), jnp.cumsum(jnp.pad(first, (past, 0)))
 
-        def since(start, of):  # T inputs from `start` on, those of another episode than `of` as 0
+        def since(start, of):  # inputs from `start` on, 0 where their episode is not the one `of` says
             return jnp.where((episode[start : start + len(of)] == of)[:, None], xs[start : start + len(of)], 0.0)
 
         ys = sum(w * since(start, episode[past:]) for start, w in enumerate(self.weight))

@@ -34,7 +34,7 @@ class Inputs(NamedTuple):
 class Mamba2(Heads):
     """Selective state space with scalar decays, Mamba-2 (Dao & Gu, 2024, arXiv 2405.21060), in one group.
 
-    v, B, C = silu(conv(W x)), dt = softplus(Wt x + b); h' = exp(-dt e^A) h + dt v B^T; y = Wo RMSNorm((C h' + D v)
+    v, B, C = silu(conv(W x)), dt = softplus(Wt x + b); h' = exp(-dt e^A) h + dt v B^T; y = Wo RMSNorm((h' C + D v)
     silu(Wz x)), normalized over all heads. `state_size` is the length of B and C, as large as a head is wide unless
     given; `conv` is the width of the convolution, which forgets at resets as h does. At birth e^A is spread evenly
     over 1..16 and dt over 0.001..0.1 in logarithm over the heads, where the authors draw them; D is 1.

@@ -47,7 +47,7 @@ class SHM(eqx.Module):
 
     stacked: ClassVar[Stacked | None] = Stacked()
 
-    def __init__(self, size: int, *, units: int = 128, thetas: int = 128, key: Key[Array, ""]):
+    def __init__(self, size: int, *, units: int = 64, thetas: int = 128, key: Key[Array, ""]):
         check_positive(units=units, thetas=thetas)
         k_enter, k_theta, k_leave = jax.random.split(key, 3)
         self.enter = lecun(size, 4 * units + 1, bias=False, key=k_enter)
