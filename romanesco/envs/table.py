@@ -48,16 +48,9 @@ ROWS: dict[str, Row] = {
     "tmaze_endless": _ours(
         "Box(17,) float32", "Discrete(3)", 4830, "corridor after corridor, each with a cue that replaces the last"
     ),
-    "mysterypath": Row(
-        "pure",
-        "Box(84, 84, 3) uint8",
-        "Discrete(4)",
-        128,
-        None,
-        "",
-        tuple(MYSTERY_PATHS),
-        "an invisible path, found by falling off it and remembered",
-    ),
+    "mysterypath": _ours(
+        "Box(152,) float32", "Discrete(4)", 128, "an invisible path, found by falling off it and remembered"
+    )._replace(aliases=tuple(MYSTERY_PATHS)),
     "probe1": _ours(_ONE, "Discrete(1)", None, "constant reward 1, one step: V = 1"),
     "probe2": _ours(_ONE, "Discrete(1)", None, "the reward is the observation: V = obs"),
     "probe3": _ours(_ONE, "Discrete(1)", None, "reward 1 after two steps: V = gamma, then 1"),
