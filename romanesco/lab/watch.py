@@ -25,7 +25,7 @@ def watch(key: Key[Array, ""], found: Loaded, seed: int, *, steps: int, episodes
     """Plays `steps` steps in each of `episodes` streams, from the start of an episode on -> the maps, where episodes
     start, the names of tokens. Raises `BadInput` where nothing attends."""
     actor: Any = found.actors[seed]
-    acting = Greedy(actor) if greedy else actor
+    acting: Any = Greedy(actor) if greedy else actor
     k_start, k_act = jax.random.split(key)
     with numerics(found.config):
         world: Any = found.env
