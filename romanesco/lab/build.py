@@ -134,9 +134,9 @@ def agent_maker(config: Config, env: Env | World, objects: Objects) -> Callable[
     )
     named = memory_maker(config.memory) if objects.memory is None else None
     memory = _maker(objects.memory, named, "memory")
-    reader: Any = config.encoder
-    if (when := getattr(reader, "pool", None)) in GLIMPSES:
-        told = {"when": when, "heads": reader.heads, "scores": scores(reader.control)}
+    looks: Any = config.encoder
+    if getattr(looks, "pool", None) in GLIMPSES:
+        told = {"when": looks.pool, "heads": looks.heads, "scores": scores(looks.control)}
         memory = functools.partial(Glimpse, memory=memory, **told)
     heads = settings(config.agent)
     return lambda key: build(key, env.observation_space, env.action_space, encoder=encoder, memory=memory, **heads)

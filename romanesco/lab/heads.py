@@ -31,8 +31,9 @@ def _attends(part: Any) -> bool:
 
 def _without(part: Any, head: int) -> Any:
     if isinstance(part, Pool):
-        rows = _rows(len(part.value.weight), part.heads, head)
-        weight, bias = part.value.weight.at[rows].set(0), part.value.bias.at[rows].set(0)  # type: ignore[union-attr]
+        value: Any = part.value
+        rows = _rows(len(value.weight), part.heads, head)
+        weight, bias = (x.at[rows].set(0) for x in (value.weight, value.bias))
         return eqx.tree_at(lambda p: (p.value.weight, p.value.bias), part, (weight, bias))
     columns = _rows(part.leave.weight.shape[1], part.heads, head)
     return eqx.tree_at(lambda p: p.leave.weight, part, part.leave.weight.at[:, columns].set(0))

@@ -90,8 +90,8 @@ class Attention:
     def save(self, path: str | Path) -> Path:
         """Writes an npz of all maps, `first` [T B] and `tokens`."""
         to = _writable(path, (".npz",))
-        arrays: dict[str, Any] = {"first": self.first, "tokens": np.array(self.tokens, dtype=str), **self.maps}
-        np.savez_compressed(to, **arrays)
+        held: dict[str, Any] = {**self.maps, "first": self.first, "tokens": np.array(self.tokens, dtype=str)}
+        np.savez_compressed(to, **held)
         return to
 
 
