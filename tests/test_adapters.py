@@ -14,7 +14,7 @@ from romanesco.envs import ENVS
 from romanesco.envs.table import resolve
 from romanesco.laws.environment import _play
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+pytestmark = pytest.mark.filterwarnings("ignore")  # brax and navix warn of what they are built on
 WORLDS = ["navix:Navix-Empty-5x5-v0", "xminigrid:MiniGrid-Empty-5x5", "brax:inverted_pendulum", "jumanji:Snake-v1"]
 
 

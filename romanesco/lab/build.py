@@ -24,6 +24,7 @@ from romanesco.envs import ENVS, pool
 from romanesco.envs.settings import apply
 from romanesco.envs.world import World
 from romanesco.lab.config import Config
+from romanesco.lab.libraries import GeneratedEnvironment
 from romanesco.lab.worlds import Environment, HostEnvironment, shown
 from romanesco.learn import ALGORITHMS, ppo
 from romanesco.learn.curriculum import Reverse
@@ -75,8 +76,9 @@ def environment(group: Any, num_envs: int = 1, *, render: bool = False) -> Env |
             given["render_mode"], options["vectorization"] = "rgb_array", "sync"
         return ENVS[library](num_envs=num_envs, **given, **options)
     transforms = {name: options.pop(name) for name in TRANSFORMS if name in options}
-    own = {name: x for name, x in options.items() if name not in POOL}
-    return apply(ENVS[group.name](**own), **transforms)
+    if isinstance(group, GeneratedEnvironment):
+        options = {name: x for name, x in options.items() if name not in POOL}
+    return apply(ENVS[group.name](**options), **transforms)
 
 
 def given_environment(env: Any, group: Any, num_envs: int = 1) -> Env | World:
@@ -177,8 +179,8 @@ def setup(config: Config, env: Env | World, objects: Objects) -> Setup:
 
 def _pooling(config: Config, env: Env | World) -> Pooling | None:
     """How each seed gets its pool under `env.reset=pool`; one that cannot fit into memory raises `BadInput`."""
-    group: Any = config.env
-    if getattr(group, "reset", "exact") != "pool":
+    group = config.env
+    if not isinstance(group, GeneratedEnvironment) or group.reset != "pool":
         return None
     physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     have = (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit", physical)
