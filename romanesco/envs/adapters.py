@@ -173,7 +173,7 @@ def _jumanji(id: str) -> Library:
 
 def _episodes(made: Library, max_steps: int | None) -> Episodes:
     limits = [limit for limit in (made.limit, max_steps) if limit is not None]
-    return Episodes(made.dynamics, min(limits, default=None))
+    return Episodes(made.dynamics, min(limits, default=None), lazy_width=1)
 
 
 def navix(id: str, *, max_steps: int | None = None) -> Episodes:

@@ -106,4 +106,4 @@ def craftax(*, variant: str = "symbolic", max_steps: int | None = None) -> Episo
         world, variant.startswith("classic"), observation_space=spaces.Box(box.shape, np.float32, low, high),
         action_space=spaces.Discrete(world.num_actions),
     )  # fmt: skip
-    return Episodes(dynamics, max_steps or limit)  # `select`: where resets can be lazy, this world wants it, width 1
+    return Episodes(dynamics, max_steps or limit, lazy_width=1)

@@ -88,7 +88,7 @@ def pooled(key: Key[Array, ""], env: Any, *, worlds: int, refresh: float) -> Any
     if not isinstance(env, Episodes) or env.carries_over:
         raise BadInput(f"env.reset=pool: {type(env).__name__} has no first states of its own; use env.reset=exact")
     made = Pool.of(key, env.dynamics, worlds=worlds, refresh=refresh)
-    return dataclasses.replace(env, dynamics=made)  # here a `lazy_width` of `env` becomes 0: `init` is a gather now
+    return dataclasses.replace(env, dynamics=made, lazy_width=0)  # a gather is cheap
 
 
 def refreshed(key: Key[Array, ""], env: Any) -> Any:
