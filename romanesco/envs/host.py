@@ -42,7 +42,7 @@ class Host:
         if not isinstance(self.action_space, Discrete | MultiDiscrete | Box):
             raise BadInput(f"action space {describe(self.action_space)}: supported are Discrete, MultiDiscrete and Box")
         each = isinstance(vector, SyncVectorEnv | AsyncVectorEnv)
-        self._seeds = seeds or (list if each else operator.itemgetter(0))
+        self._seeds: Callable[[list[int]], Any] = seeds or (list if each else operator.itemgetter(0))
         self._choices = np.asarray(getattr(self.action_space, "nvec", 0))
         self._reset_now = np.zeros(self.num_envs, bool)
         self._return, self._length = np.zeros(self.num_envs), np.zeros(self.num_envs)

@@ -41,7 +41,7 @@ class MemoryMaze(gymnasium.Env):
         pixels = options.get("camera_resolution", 64)
         image = Box(0, 255, (pixels, pixels, 3), np.uint8)
         self.action_space = Discrete(ACTIONS) if discrete else Box(-1, 1, (2,), np.float32)
-        self.observation_space = Dict(image=image, **_extra(size)) if extra else image
+        self.observation_space = Dict({"image": image, **_extra(size)}) if extra else image
         self.render_mode, self.task, self.seen = "rgb_array", None, None
 
     def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple[Any, dict]:

@@ -115,14 +115,15 @@ def look(name: str) -> str:
         times.append((what, time.monotonic()))
         return seen
 
+    space: Any = env.action_space
+    action = np.zeros(space.shape, space.dtype)
     if isinstance(env, World):
-        stream = env.streams(1)
+        stream: Any = env.streams(1)
         done("reset", stream.reset(key[None]))
-        done("step", stream.step(key[None], np.zeros((1, *env.action_space.shape), env.action_space.dtype)))
+        done("step", stream.step(key[None], action[None]))
         draw = stream.render
     else:
         state, _ = done("reset", jax.jit(lambda env: env.reset(key))(env))
-        action = np.zeros(env.action_space.shape, env.action_space.dtype)
         state, _ = done("step", jax.jit(lambda env, state: env.step(key, state, action))(env, state))
         draw = lambda: env.render(state)
     try:
