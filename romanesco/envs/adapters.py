@@ -150,8 +150,10 @@ def _jumanji(id: str) -> Library:
     def shown(obs: Any) -> Any:
         if not hasattr(obs, "_asdict"):
             return obs
-        parts = {name: shown(part) for name, part in obs._asdict().items() if name != "action_mask"}
-        return {**parts, "allowed": jnp.ravel(obs.action_mask)} if "action_mask" in obs._fields else parts
+        parts = obs._asdict()  # type: ignore[attr-defined]  # observations of several parts are named tuples
+        mask = parts.pop("action_mask", None)
+        seen = {name: shown(part) for name, part in parts.items()}
+        return seen if mask is None else {**seen, "allowed": jnp.ravel(mask)}
 
     def begin(key: Any) -> tuple[Any, Any]:
         s, told = world.reset(key)
