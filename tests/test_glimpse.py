@@ -6,18 +6,21 @@ import numpy as np
 import pytest
 
 from romanesco.core.errors import BadInput
+from romanesco.laws.explain import look
 from romanesco.laws.verdict import close
-from romanesco.memory import MLSTM, Glimpse
+from romanesco.memory import GRU, MLSTM, Glimpse
 
 T, N, D = 7, 4, 6
 FIRST = np.isin(np.arange(T), [0, 4])
 WHENS = ["before", "after"]
-recall = jax.jit(lambda memory, carry, xs, first: memory.explain(carry, xs, first))
 
 
-def made(when, **settings):
-    build = lambda size, key: MLSTM(size, heads=1, head_size=4, key=key)
-    return Glimpse(D, memory=build, when=when, heads=2, key=jax.random.key(0), **settings)
+def attending(size, key):
+    return MLSTM(size, heads=1, head_size=4, key=key)
+
+
+def made(when, memory=GRU):
+    return Glimpse(D, memory=memory, when=when, heads=2, key=jax.random.key(0))
 
 
 def tokens():
@@ -45,13 +48,13 @@ def attended(q, k, v):
 def test_it_is_its_definition(when):
     with jax.enable_x64(True):
         glimpse = made(when)
-        memory, look, pool = glimpse.memory, glimpse.look, glimpse.pool
+        memory, asks, pool = glimpse.memory, glimpse.look, glimpse.pool
         carry, y, want = memory.init_carry(), np.zeros(D), []
         step = jax.jit(lambda *x: memory.step(*x))
         for x, new in zip(np.asarray(tokens()), FIRST, strict=True):
             e = norm(x)
             find = lambda y, e=e: affine(
-                look.leave, attended(affine(look.query, y), affine(look.key, e), affine(look.value, e))
+                asks.leave, attended(affine(asks.query, y), affine(asks.key, e), affine(asks.value, e))
             )
             if when == "before":
                 carry, y = step(carry, find(0 * y if new else y), new)
@@ -61,18 +64,19 @@ def test_it_is_its_definition(when):
                 carry, y = step(carry, pooled, new)
                 want.append(np.concatenate([y, find(np.asarray(y))]))
             y = np.asarray(y)
-        got = recall(glimpse, glimpse.init_carry(), tokens(), FIRST)[1]
+        got = look(glimpse, glimpse.init_carry(), tokens(), jnp.asarray(FIRST))[0][1]
     np.testing.assert_allclose(got, np.stack(want), rtol=1e-8, atol=1e-10)
 
 
 @pytest.mark.parametrize("when", WHENS)
 def test_it_shows_what_it_reads_and_the_dead_are_absent(when):
-    glimpse, xs = made(when), tokens()
+    glimpse, xs, first = made(when, attending), tokens(), jnp.asarray(FIRST)
     alive = jnp.ones((T, N), bool).at[:, 1].set(False)
     dead = xs.at[:, 1].set(jnp.nan)
-    carry, ys, maps = recall(glimpse, glimpse.init_carry(), (dead, alive), FIRST)
-    close((carry, ys), recall(glimpse, glimpse.init_carry(), xs[:, alive[0]], FIRST)[:2], what="without the dead")
-    close((carry, ys), glimpse.sequence(glimpse.init_carry(), (dead, alive), jnp.asarray(FIRST)), what="plain")
+    (carry, ys, maps), plain = look(glimpse, glimpse.init_carry(), (dead, alive), first)
+    close((carry, ys), plain, what="`explain` against `sequence`")
+    living = jax.jit(lambda *x: glimpse.sequence(*x))(glimpse.init_carry(), xs[:, alive[0]], first)
+    close((carry, ys), living, what="without the dead")
     assert set(maps) == {"glimpse", "signed", "before", "values", "read"} | ({"pool"} if when == "after" else set())
     for name in {"glimpse", "pool"} & set(maps):
         assert maps[name].shape == (T, 1, 2, 1, N) and (maps[name][..., 1] == 0).all()
@@ -82,12 +86,11 @@ def test_it_shows_what_it_reads_and_the_dead_are_absent(when):
 @pytest.mark.parametrize("when", WHENS)
 def test_queries_and_keys_are_learned(when):
     loss = lambda glimpse: (glimpse.sequence(glimpse.init_carry(), tokens(), jnp.asarray(FIRST))[1] ** 2).sum()
-    look = jax.jit(jax.grad(loss))(made(when)).look
-    assert all(float(abs(x).max()) > 0 for x in (look.query.weight, look.query.bias, look.key.weight))
+    asks = jax.jit(jax.grad(loss))(made(when)).look
+    assert all(float(abs(x).max()) > 0 for x in (asks.query.weight, asks.query.bias, asks.key.weight))
 
 
 @pytest.mark.parametrize(("settings", "said"), [({"when": "befor"}, "did you mean `before`"), ({}, "heads=4 does not")])
 def test_bad_settings_are_named(settings, said):
-    build = lambda size, key: MLSTM(size, heads=1, head_size=4, key=key)
     with pytest.raises(BadInput, match=said):
-        Glimpse(D, memory=build, key=jax.random.key(0), **settings)
+        Glimpse(D, memory=GRU, key=jax.random.key(0), **settings)
