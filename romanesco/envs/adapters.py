@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Array, Key, PyTree
 
 from romanesco.core.errors import BadInput, nearest
-from romanesco.core.spaces import Box, Discrete, Space
+from romanesco.core.spaces import Box, Discrete, Space, frozen
 from romanesco.envs.episodes import Dynamics, Episodes
 from romanesco.envs.pure import Held
 
@@ -167,7 +167,7 @@ def _jumanji(id: str) -> Library:
     if not sizes[0]:
         raise BadInput(f"jumanji:{id}: its actions are {actions}; supported are numbers and tuples of numbers")
     dynamics = Adapted(
-        begin, move, observation_space=space(world.observation_spec), action_space=Discrete(math.prod(sizes))
+        begin, move, observation_space=frozen(space(world.observation_spec)), action_space=Discrete(math.prod(sizes))
     )
     limit = getattr(world, "time_limit", None)
     return Library(dynamics, None if limit is None else int(limit))

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree, UInt8
 
 from romanesco.core.errors import BadInput
-from romanesco.core.spaces import Param, Space
+from romanesco.core.spaces import Param, Space, in_form, leaves
 from romanesco.core.types import TimeStep
 from romanesco.envs.lazy import lazy
 
@@ -74,7 +74,8 @@ class Episode(eqx.Module):
 
 def as_in(space: Space, x: PyTree) -> PyTree[Array]:
     """-> `x` in the dtypes of its space."""
-    return jax.tree.map(lambda part, leaf: jnp.asarray(leaf, part.dtype), space, x)
+    parts = zip(leaves(space), jax.tree.leaves(x), strict=True)
+    return in_form(space, [jnp.asarray(leaf, part.dtype) for part, leaf in parts])
 
 
 def choose(condition: Bool[Array, ""], yes: PyTree[Array], no: PyTree[Array]) -> PyTree[Array]:
