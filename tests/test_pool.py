@@ -12,7 +12,7 @@ from romanesco.core.errors import BadInput
 from romanesco.core.spaces import Box, Discrete
 from romanesco.envs.episodes import Dynamics, Episodes
 from romanesco.envs.pool import memory, pooled, refreshed
-from romanesco.envs.transforms import apply
+from romanesco.envs.settings import apply
 from romanesco.lab.build import _pooling
 from romanesco.laws.environment import LAWS
 from romanesco.learn import ppo, train
