@@ -21,7 +21,7 @@ def attention(
     sampled: Annotated[bool, typer.Option("--sampled", help="sample actions instead of taking the likeliest")] = False,
     root: Root = None,
 ) -> None:
-    """Play with a trained agent, and draw what its encoder and its memory attend to.
+    """Draw what an agent attends to while it plays.
 
     RUN may also be the folder of an export. Like: romanesco attention latest --plot maps.svg --data maps.npz
     """

@@ -21,9 +21,9 @@ def env(
     bench: Annotated[bool, typer.Option("--bench", help="measure steps a second")] = False,
     as_json: Json = False,
 ) -> None:
-    """Show a world: spaces, limit, physical parameters, random play, speed; env.KEY=VALUE sets it.
+    """Show a world: spaces, limits, random play, speed.
 
-    `env tmaze env.corridor_length=20 --episodes 100 --render tmaze.gif --bench`
+    env.KEY=VALUE sets it. Like: romanesco env tmaze env.corridor_length=20 --episodes 100 --render tmaze.gif --bench
     """
     if episodes < 0:
         raise BadInput(f"--episodes {episodes}: at least 0")

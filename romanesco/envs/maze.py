@@ -101,11 +101,11 @@ def _path(
         inside = jnp.array([x < SIDE - 1, x > 0, y < SIDE - 1, y > 0])
         closed = s.closed | (s.tile == ALL)
         seen = inside[:, None] & ((s.tile + MOVES)[:, None] == ALL) & ~wall & ~closed  # [4 49]
-        drawn = jnp.cumsum(seen.any(1))
-        at = jnp.where(seen, drawn[:, None] - 1, 0).sum(0)
+        drawn = jnp.cumsum(seen.any(1), dtype=jnp.int32)
+        at = jnp.where(seen, drawn[:, None] - 1, 0).sum(0, dtype=jnp.int32)
         cost = jax.lax.dynamic_slice(costs, (s.draws,), (4,))
-        here = jnp.where(s.tile == ALL, s.g, 0).sum()
-        g = here + jnp.where(at == jnp.arange(4)[:, None], cost[:, None], 0).sum(0)
+        here = jnp.where(s.tile == ALL, s.g, 0).sum(dtype=jnp.int32)
+        g = here + jnp.where(at == jnp.arange(4)[:, None], cost[:, None], 0).sum(0, dtype=jnp.int32)
         looked = seen.any(0)
         new, cheaper = looked & ~s.open, looked & s.open & (g < s.g)
         g, stamp = jnp.where(new, g, s.g), jnp.where(new, s.draws + at, s.stamp)
@@ -120,7 +120,7 @@ def _path(
 
     def back(walk):
         tile, path = walk
-        return jnp.where(tile == ALL, parent, 0).sum(), path | (tile == ALL)
+        return jnp.where(tile == ALL, parent, 0).sum(dtype=jnp.int32), path | (tile == ALL)
 
     return jax.lax.while_loop(lambda walk: walk[0] != start, back, (goal, no))[1] | (start == ALL)
 
@@ -129,6 +129,6 @@ def _cheaper(opened: Bool[Array, "49"], f: Int[Array, "49"], stamp: Int[Array, "
     """-> the first open tile that is cheaper than the oldest, else the oldest."""
     age = jnp.where(opened, 64 * stamp + ALL, NEVER)
     oldest = age.min()
-    limit = jnp.where(age == oldest, f, 0).sum()
+    limit = jnp.where(age == oldest, f, 0).sum(dtype=jnp.int32)
     first = jnp.where(f < limit, age, NEVER).min()
     return jnp.where(first < NEVER, first, oldest) & 63
