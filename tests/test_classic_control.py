@@ -259,6 +259,6 @@ for name in PURE:
     reset, step = eqx.filter_jit(env.reset), eqx.filter_jit(env.step)
     state, ts = reset(key)
     state, ts = step(key, state, random_action(key, env.action_space))
-    print(*{str(x.dtype) for x in jax.tree.leaves((state, ts, env))} - {"int32", "float32", "bool"})
+    print(*{str(x.dtype) for x in jax.tree.leaves((state, ts, env))} - {"int32", "float32", "bool", "uint8"})
 """
     assert fresh(code, JAX_ENABLE_X64="1") == []
