@@ -1,4 +1,4 @@
-"""A process holds some 5,000 compiled programs, then the system refuses it more memory maps: they are dropped in time."""
+"""A process holds some 5,000 compiled programs, then is refused memory maps: they are dropped in time."""
 
 import gc
 import itertools
