@@ -2,7 +2,7 @@
 
 import abc
 import dataclasses
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import equinox as eqx
 import jax
@@ -61,6 +61,35 @@ class Dynamics(eqx.Module):
     def limited(self, max_steps: int | None) -> "Dynamics":
         """-> itself under another time limit, for worlds that show the time left."""
         return self
+
+
+class Altered(Dynamics):
+    """A dynamics that is another one but for what is overridden."""
+
+    dynamics: eqx.AbstractVar[Dynamics]
+
+    @property
+    def observation_space(self) -> Space:
+        return self.dynamics.observation_space
+
+    @property
+    def action_space(self) -> Space:
+        return self.dynamics.action_space
+
+    @property
+    def params(self) -> dict[str, Param]:
+        return self.dynamics.params
+
+    @property
+    def feature_names(self) -> tuple[str, ...] | None:
+        return self.dynamics.feature_names
+
+    @property
+    def velocities(self) -> tuple[int, ...]:
+        return self.dynamics.velocities
+
+    def limited(self, max_steps: int | None) -> Self:
+        return dataclasses.replace(self, dynamics=self.dynamics.limited(max_steps))
 
 
 class Episode(eqx.Module):

@@ -11,12 +11,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Int, Key, PyTree, UInt8
 
 from romanesco.core.errors import BadInput
-from romanesco.core.spaces import Param, Space
 from romanesco.envs.around import Wrapped
-from romanesco.envs.episodes import Dynamics, Episodes
+from romanesco.envs.episodes import Altered, Dynamics, Episodes
 
 
-class Pool(Dynamics):
+class Pool(Altered):
     """A world whose episodes start in one of P states, drawn with replacement; P is the number of worlds.
 
     `refresh` replaces the next `renewed` of them, round robin.
@@ -34,26 +33,6 @@ class Pool(Dynamics):
         settled = jax.tree.map(lambda x: jax.lax.convert_element_type(x, x.dtype), made)
         return Pool(dynamics, settled, jnp.int32(0), max(round(refresh * worlds), int(refresh > 0)))
 
-    @property
-    def observation_space(self) -> Space:
-        return self.dynamics.observation_space
-
-    @property
-    def action_space(self) -> Space:
-        return self.dynamics.action_space
-
-    @property
-    def params(self) -> dict[str, Param]:
-        return self.dynamics.params
-
-    @property
-    def feature_names(self) -> tuple[str, ...] | None:
-        return self.dynamics.feature_names
-
-    @property
-    def velocities(self) -> tuple[int, ...]:
-        return self.dynamics.velocities
-
     def init(self, key: Key[Array, ""]) -> PyTree:
         i = jax.random.randint(key, (), 0, jax.tree.leaves(self.worlds)[0].shape[0])
         return jax.tree.map(lambda x: x[i], self.worlds)
@@ -69,9 +48,6 @@ class Pool(Dynamics):
 
     def render(self, s: PyTree) -> UInt8[Array, "H W 3"]:
         return self.dynamics.render(s)
-
-    def limited(self, max_steps: int | None) -> Pool:
-        return dataclasses.replace(self, dynamics=self.dynamics.limited(max_steps))
 
     def refresh(self, key: Key[Array, ""]) -> Pool:
         size = jax.tree.leaves(self.worlds)[0].shape[0]

@@ -1,6 +1,5 @@
 """Physical numbers drawn anew for each episode."""
 
-import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,7 +12,7 @@ from jaxtyping import Array, Float, Key, PyTree, UInt8
 
 from romanesco.core.errors import BadInput, nearest
 from romanesco.core.spaces import Box, Param, Space
-from romanesco.envs.episodes import Dynamics
+from romanesco.envs.episodes import Altered, Dynamics
 
 Ranges = Mapping[str, Sequence[float]]
 
@@ -25,7 +24,7 @@ class Drawn(eqx.Module):
     s: PyTree
 
 
-class Randomized(Dynamics):
+class Randomized(Altered):
     """A world whose physical numbers are drawn for each episode, uniformly from low to high; kept in the state.
 
     With `context` the observation is {state, context}: the draws, each scaled to [-1, 1], in the order of `names`.
@@ -50,20 +49,8 @@ class Randomized(Dynamics):
         return self._seen(self.dynamics.observation_space, Box((len(self.names),), np.float32, -1.0, 1.0))
 
     @property
-    def action_space(self) -> Space:
-        return self.dynamics.action_space
-
-    @property
-    def params(self) -> dict[str, Param]:
-        return self.dynamics.params
-
-    @property
     def feature_names(self) -> tuple[str, ...] | None:
         return None if self.context else self.dynamics.feature_names
-
-    @property
-    def velocities(self) -> tuple[int, ...]:
-        return self.dynamics.velocities
 
     def _seen(self, state: Any, context: Any) -> Any:
         return {"state": state, "context": context} if self.context else state
@@ -88,9 +75,6 @@ class Randomized(Dynamics):
 
     def render(self, s: Drawn) -> UInt8[Array, "H W 3"]:
         return self.dynamics.at(s.numbers).render(s.s)
-
-    def limited(self, max_steps: int | None) -> "Randomized":
-        return dataclasses.replace(self, dynamics=self.dynamics.limited(max_steps))
 
 
 def check(ranges: Ranges, params: Mapping[str, Param], context: bool) -> None:
