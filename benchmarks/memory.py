@@ -75,12 +75,13 @@ def peer(checkout: str, config: str) -> Side:
     told = yaml.safe_load((Path(checkout) / "config/tmaze" / f"{config}.yaml").read_text())["trainer"]["seq_model"]
     jax.tree_map = jax.tree.map  # which the public code calls and newer JAX has no more
     if told["name"] == "gru":  # older flax read the width from the state
-        linen.GRUCell = functools.partial(linen.GRUCell, told["d_model"])
+        linen.GRUCell = functools.partial(linen.GRUCell, features=told["d_model"])
     from src.model_fns import seq_fns
 
     make, begin = getattr(seq_fns, f"seq_model_{told['name']}")(**told)
     model, memory = make(), begin()
-    params = jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, SIZE_IN)), jnp.zeros(1, bool), memory)
+    # not as one program: with jax 0.10.2 that of the public galite never ends on two cores
+    params = model.init(jax.random.key(0), jnp.zeros((1, SIZE_IN)), jnp.zeros(1, bool), memory)
 
     def sequence(params, memory, xs, first):
         ys, memory = model.apply(params, xs, first, memory)
@@ -201,8 +202,9 @@ def main() -> None:
             print(json.dumps(request), file=other.stdin, flush=True)
             return json.loads(other.stdout.readline())
 
-    rows = [row for cell in args.cells for task in args.tasks for row in measure(cell, task, ask, args.repeats)]
-    write("memory", rows, replace=False)
+    for cell in args.cells:
+        for task in args.tasks:
+            write("memory", measure(cell, task, ask, args.repeats), replace=False)
 
 
 if __name__ == "__main__":

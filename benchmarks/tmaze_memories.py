@@ -94,11 +94,9 @@ def main() -> None:
     parser.add_argument("--memories", nargs="+", default=list(MEMORIES), choices=MEMORIES, metavar="MEMORY")
     parser.add_argument("--root", default="runs/tmaze_memories", help="where the runs lie")
     args = parser.parse_args()
-    rows = []
     for length in args.lengths:
         for memory in args.memories:
-            rows += rows_of(trained(memory, length, args.root), memory, length)
-            write("tmaze_memories", rows, replace=False)
+            write("tmaze_memories", rows_of(trained(memory, length, args.root), memory, length), replace=False)
 
 
 if __name__ == "__main__":
