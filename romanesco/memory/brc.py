@@ -1,18 +1,15 @@
 """The bistable recurrent cell: a state that a unit can hold for as long as no input moves it. U units."""
 
-from typing import ClassVar
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Key
+from jaxtyping import Array, Float, Key
 
-from romanesco.core.layers import dense, lecun, widen
-from romanesco.memory.gru import check_units, gated
-from romanesco.memory.stack import Stacked
+from romanesco.core.layers import lecun, project, widen
+from romanesco.memory.recurrent import Recurrent, check_units, gated
 
 
-class BRC(eqx.Module):
+class BRC(Recurrent):
     """Bistable recurrent cell (Vecoven et al., 2021, arXiv 2006.05252).
 
     a = 1 + tanh(Ua x + wa h + ba); c = sig(Uc x + wc h + bc); h' = c h + (1 - c) tanh(U x + a h). While a > 1 a
@@ -24,8 +21,6 @@ class BRC(eqx.Module):
     enter: eqx.nn.Linear  # x -> parts of a, c and of the new state
     recur: Float[Array, "R U"]  # h -> parts of a, c: two numbers a unit, or a matrix of twice as many rows
     bias: Float[Array, "R"]  # of a, c
-
-    stacked: ClassVar[Stacked | None] = None
 
     def __init__(self, size: int, *, units: int | None = None, neuromodulated: bool = False, key: Key[Array, ""]):
         units = check_units(size if units is None else units)
@@ -46,18 +41,10 @@ class BRC(eqx.Module):
     def init_carry(self) -> Float[Array, "U"]:
         return jnp.zeros(self.size_out, widen(self.bias).dtype)
 
-    def _advance(self, h, x, first):
-        h = jnp.where(first, 0.0, h)
-        seen = self.recur * h if len(self.recur) == 2 else widen(self.recur @ h.astype(self.recur.dtype))
-        xa, xc, xh = jnp.split(x, 3)
-        a, c = jnp.split(seen.reshape(-1) + self.bias, 2)
-        a, c = 1 + jnp.tanh(xa + a), jax.nn.sigmoid(xc + c)
-        h = c * h + (1 - c) * jnp.tanh(xh + a * h)
+    def update(self, carry, e):
+        own = len(self.recur) == 2
+        seen = self.recur * carry if own else widen(project(carry.astype(self.recur.dtype), self.recur))
+        (xa, xc, xh), (ha, hc) = jnp.split(e, 3), jnp.split(seen.reshape(-1) + self.bias, 2)
+        a, c = 1 + jnp.tanh(xa + ha), jax.nn.sigmoid(xc + hc)
+        h = c * carry + (1 - c) * jnp.tanh(xh + a * carry)
         return h, h
-
-    def step(self, carry, x: Float[Array, "D"], first: Bool[Array, ""]):
-        return self._advance(carry, widen(dense(self.enter, x)), first)
-
-    def sequence(self, carry, xs: Float[Array, "T D"], first: Bool[Array, "T"]):
-        inputs = widen(dense(self.enter, xs)), first
-        return jax.lax.scan(lambda h, x: self._advance(h, *x), carry, inputs)

@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, Key
 from romanesco.core.errors import BadInput
 from romanesco.core.layers import dense, lecun, widen
 from romanesco.core.scan import complex_scan, times
-from romanesco.memory.gru import check_units
+from romanesco.memory.recurrent import check_units
 from romanesco.memory.stack import Norm, Stacked
 
 FASTEST, SLOWEST = 0.67, np.log(100) / 1024  # decay rates at birth; the slowest trace keeps 1 % after 1024 steps

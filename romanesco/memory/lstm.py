@@ -1,18 +1,15 @@
 """The long short-term memory."""
 
-from typing import ClassVar
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Key
+from jaxtyping import Array, Float, Key
 
-from romanesco.core.layers import dense, project, widen
-from romanesco.memory.gru import check_units, gated
-from romanesco.memory.stack import Stacked
+from romanesco.core.layers import project, widen
+from romanesco.memory.recurrent import Recurrent, check_units, gated
 
 
-class LSTM(eqx.Module):
+class LSTM(Recurrent):
     """Long short-term memory with forget gates (Hochreiter & Schmidhuber, 1997; Gers et al., 2000).
 
     i, f, o = sig(W x + U h + b); g = tanh(Wg x + Ug h + bg); c' = f c + i g; h' = o tanh(c'). The bias of f is 1 at
@@ -20,9 +17,7 @@ class LSTM(eqx.Module):
     """
 
     enter: eqx.nn.Linear  # x -> parts of i, f, g, o, with their bias
-    recur: Float[Array, "ifgo D"]  # h -> parts of i, f, g, o
-
-    stacked: ClassVar[Stacked | None] = None
+    recur: Float[Array, "ifgo U"]  # h -> parts of i, f, g, o
 
     def __init__(self, size: int, *, units: int | None = None, key: Key[Array, ""]):
         units = check_units(size if units is None else units)
@@ -40,21 +35,14 @@ class LSTM(eqx.Module):
     def size_out(self) -> int:
         return self.recur.shape[1]
 
-    def init_carry(self) -> tuple[Float[Array, "D"], Float[Array, "D"]]:
+    def init_carry(self) -> tuple[Float[Array, "U"], Float[Array, "U"]]:
         """The cell's state c and its output h."""
         dtype = widen(self.recur).dtype
         return jnp.zeros(self.size_out, dtype), jnp.zeros(self.size_out, dtype)
 
-    def _advance(self, carry, x, first):
-        c, h = (jnp.where(first, 0.0, part) for part in carry)
-        i, f, g, o = jnp.split(x + widen(project(h.astype(self.recur.dtype), self.recur)), 4)
+    def update(self, carry, e):
+        c, h = carry
+        i, f, g, o = jnp.split(e + widen(project(h.astype(self.recur.dtype), self.recur)), 4)
         c = jax.nn.sigmoid(f) * c + jax.nn.sigmoid(i) * jnp.tanh(g)
         h = jax.nn.sigmoid(o) * jnp.tanh(c)
         return (c, h), h
-
-    def step(self, carry, x: Float[Array, "D"], first: Bool[Array, ""]):
-        return self._advance(carry, widen(dense(self.enter, x)), first)
-
-    def sequence(self, carry, xs: Float[Array, "T D"], first: Bool[Array, "T"]):
-        inputs = widen(dense(self.enter, xs)), first
-        return jax.lax.scan(lambda carry, x: self._advance(carry, *x), carry, inputs)

@@ -10,8 +10,8 @@ from jaxtyping import Array, Bool, Float, Key
 
 from romanesco.core.layers import dense, lecun, widen
 from romanesco.core.scan import complex_scan, times
-from romanesco.memory.gru import check_units
 from romanesco.memory.lru import Poles
+from romanesco.memory.recurrent import check_units
 from romanesco.memory.stack import Stacked
 
 
