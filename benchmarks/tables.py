@@ -1,7 +1,8 @@
 """Writes the tables of README and docs from the committed results: `python benchmarks/tables.py [--check]`.
 
 Between `<!-- results:NAME -->` and `<!-- /results -->` stands `results/NAME.csv`: a line for each of its rows, a column
-for each metric, and how to measure it again. `--check` changes nothing, and exits with 1 where a table is out of date.
+for each metric, and how to measure it again; `<!-- results:NAME | METRIC | ... -->` shows these metrics only. `--check`
+changes nothing, and exits with 1 where a table is out of date.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
-BLOCK = re.compile(r"(<!-- results:(?P<name>[\w-]+) -->\n).*?(<!-- /results -->)", re.DOTALL)
+BLOCK = re.compile(
+    r"(?P<begin><!-- results:(?P<name>[\w-]+)(?P<only>[^\n]*) -->\n).*?(?P<end><!-- /results -->)", re.DOTALL
+)
 
 
 def number(text: str) -> str:
@@ -35,14 +38,20 @@ def line(cells: list[str]) -> str:
     return "| " + " | ".join(text.replace("|", r"\|") for text in cells) + " |"
 
 
-def render(name: str, rows: list[dict[str, str]]) -> str:
-    """The rows of one CSV as Markdown."""
+def render(name: str, rows: list[dict[str, str]], only: list[str] | None = None) -> str:
+    """The rows of one CSV as Markdown: all metrics, or `only` these."""
     found = {(row["row"], row["metric"]): row for row in rows}
     names = list(dict.fromkeys(row["row"] for row in rows))
     metrics = list(dict.fromkeys(row["metric"] for row in rows))
+    if unknown := set(only or ()) - set(metrics):
+        raise SystemExit(f"results:{name} has no metric {', '.join(sorted(unknown))}; there are {', '.join(metrics)}")
+    metrics = only or metrics
     seeds = {row["row"]: row["seeds"] for row in rows}
-    lines = [line([name.replace("_", " "), *metrics, "seeds"]), "|---|" + "---:|" * (len(metrics) + 1)]
-    lines += [line([row, *(cell(found.get((row, metric))) for metric in metrics), seeds[row]]) for row in names]
+    last = ["seeds"] if any(seeds.values()) else []
+    lines = [line([name.replace("_", " "), *metrics, *last]), "|---|" + "---:|" * len([*metrics, *last])]
+    for row in names:
+        cells = [cell(found.get((row, metric))) for metric in metrics]
+        lines.append(line([row, *cells, *(seeds[row] for _ in last)]))
     made = dict.fromkeys((row["command"], row["date"], row["commit"], row["hardware"]) for row in rows)
     lines += ["", *(f"`{command}`: {date}, commit {commit}, {hardware}  " for command, date, commit, hardware in made)]
     return "\n".join(lines).rstrip() + "\n"
@@ -56,7 +65,8 @@ def filled(text: str, source: str) -> str:
         if not path.exists():
             raise SystemExit(f"{source}: results:{block['name']} needs {path.relative_to(ROOT)}, which does not exist")
         with path.open(newline="", encoding="utf-8") as file:
-            return block[1] + render(block["name"], list(csv.DictReader(file))) + block[3]
+            only = [metric.strip() for metric in block["only"].split("|")[1:]]
+            return block["begin"] + render(block["name"], list(csv.DictReader(file)), only) + block["end"]
 
     return BLOCK.sub(table, text)
 
