@@ -44,6 +44,34 @@ def test_hidden_velocities_are_shown_and_what_hides_nothing_refuses():
         resolve("cartpole/mlp", ["env.twin=true"])
 
 
+def world_of(*words):
+    (config,) = resolve(None, list(words))
+    return environment(config.env)
+
+
+@pytest.mark.parametrize("obs", ["symbolic", "pixels"])
+def test_the_twin_of_mystery_path_draws_the_path(obs):
+    task, twin = (world_of("env=mysterypath", f"env.obs={obs}", f"env.twin={on}") for on in ("false", "true"))
+    state, hidden = task.reset(jax.random.key(0))
+    seen = np.asarray(twin.reset(jax.random.key(0))[1].obs)
+    path = np.asarray(state.s.maze.path)
+    if obs == "symbolic":
+        assert (seen[: hidden.obs.size] == hidden.obs).all() and (seen[hidden.obs.size :] == path).all()
+        assert twin.feature_names[-1] == "path_6_6"
+    else:
+        changed = (seen != np.asarray(hidden.obs)).any(-1).reshape(7, 12, 7, 12).any((1, 3)).reshape(-1)
+        ends = np.isin(np.arange(49), [state.s.maze.start, state.s.maze.goal])
+        assert (changed == path & ~ends).all()
+
+
+def test_the_twins_of_grids_show_all_and_what_is_held():
+    held = world_of("env=grid_keys", "env.view=3", "env.twin=true")
+    assert held.observation_space == ENVS["grid_keys"](show_inventory=True).observation_space
+    assert world_of("env=grid_rooms", "env.view=3", "env.twin=true").observation_space.shape[0] > 3
+    with pytest.raises(BadInput, match="env=grid_rooms hides nothing"):
+        world_of("env=grid_rooms", "env.twin=true")
+
+
 class Recent(eqx.Module):
     """A policy of the last `k` observations of an episode, and of nothing else."""
 

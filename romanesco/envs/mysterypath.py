@@ -85,7 +85,7 @@ class MysteryPath(Dynamics):
     that is new in this episode `reward_path_progress`, a fall `reward_fall_off`.
 
     Pixels: uint8 [84 84 3] as memory-gym has it, `[x, y, color]`. Symbolic, float32: tile one-hot (49) | continuous:
-    center / 84 (2) | heading one-hot | fallen | `easy`: start and goal one-hot (49 each).
+    center / 84 (2) | heading one-hot | fallen | `easy`: start and goal one-hot (49 each) | `show_path`: path (49).
     """
 
     reward_goal: Float[Array, ""]
@@ -94,6 +94,7 @@ class MysteryPath(Dynamics):
     sprites: UInt8[Array, "16 H W"]  # of `overlays`
     variant: Variant = eqx.field(static=True)
     easy: bool = eqx.field(static=True)  # start and goal are seen
+    show_path: bool = eqx.field(static=True)
     obs: str = eqx.field(static=True)
 
     @property
@@ -110,10 +111,11 @@ class MysteryPath(Dynamics):
     def feature_names(self) -> tuple[str, ...] | None:
         if self.obs == "pixels":
             return None
-        planes = [[f"{what}_{i // SIDE}_{i % SIDE}" for i in ALL] for what in ("tile", "start", "goal")]
+        planes = [[f"{what}_{i // SIDE}_{i % SIDE}" for i in ALL] for what in ("tile", "start", "goal", "path")]
         at = ["x", "y"] if self.variant.turns == 8 else []
         headings = [f"heading_{360 // self.variant.turns * i}" for i in range(self.variant.turns)]
-        return (*planes[0], *at, *headings, "fallen", *(planes[1] + planes[2] if self.easy else []))
+        shown = (planes[1] + planes[2] if self.easy else []) + (planes[3] if self.show_path else [])
+        return (*planes[0], *at, *headings, "fallen", *shown)
 
     def init(self, key: Key[Array, ""]) -> Walker:
         return self.enter(maze(jax.random.bits(key, (WORDS,), jnp.uint32)))
@@ -136,11 +138,12 @@ class MysteryPath(Dynamics):
 
     def observe(self, key: Key[Array, ""], s: Walker) -> Array:
         if self.obs == "pixels":
-            return self._picture(s, marked=self.easy, path=False)
+            return self._picture(s, marked=self.easy, path=self.show_path)
         at = [s.at / SIZE] if self.variant.turns == 8 else []
         heading = s.heading * self.variant.turns // 8 == jnp.arange(self.variant.turns)
-        ends = [s.maze.start == ALL, s.maze.goal == ALL] if self.easy else []
-        return jnp.concatenate([s.tile == ALL, *at, heading, s.fallen[None], *ends], dtype=jnp.float32)
+        shown = [s.maze.start == ALL, s.maze.goal == ALL] if self.easy else []
+        shown += [s.maze.path] if self.show_path else []
+        return jnp.concatenate([s.tile == ALL, *at, heading, s.fallen[None], *shown], dtype=jnp.float32)
 
     def metrics(self, s: Walker) -> dict[str, Any]:
         return {"success": s.tile == s.maze.goal, "falls": s.falls}
@@ -195,6 +198,7 @@ def mysterypath(
     variant: str = "grid",
     obs: str = "symbolic",
     easy: bool = True,
+    show_path: bool = False,
     reward_goal: float = 1.0,
     reward_fall_off: float = 0.0,
     reward_path_progress: float | None = None,
@@ -203,8 +207,9 @@ def mysterypath(
 ) -> Episodes:
     """Mystery Path as an environment.
 
-    `easy` shows start and goal in every episode. `reward_path_progress` is 0.1 unless given, but 0 in the hard grid;
-    `max_steps` 128 in the grid, else 512. `limit_is_terminal` tells the limit as a termination, as memory-gym does.
+    `easy` shows start and goal in every episode, `show_path` the path, in pictures without them. `reward_path_progress`
+    is 0.1 unless given, but 0 in the hard grid; `max_steps` 128 in the grid, else 512. `limit_is_terminal` tells the
+    limit as a termination, as memory-gym does.
     """
     for field, value, allowed in (("variant", variant, tuple(VARIANTS)), ("obs", obs, ("symbolic", "pixels"))):
         if value not in allowed:
@@ -219,6 +224,7 @@ def mysterypath(
         sprites=jnp.asarray(overlays()),
         variant=kind,
         easy=easy,
+        show_path=show_path,
         obs=obs,
     )
     return Episodes(

@@ -24,6 +24,7 @@ class Umbrella(Environment):
 class Gridded(Environment):
     """A grid of walls, objects and an agent with four moves."""
 
+    TWIN: ClassVar[dict[str, object]] = {"view": 0}
     view: int = key(0, "cells around the agent that are seen, an odd number; 0: the whole grid", least=0)
 
 
@@ -41,6 +42,7 @@ class GridKeys(Gridded):
     """A key opens a door to the exit, which alone pays."""
 
     name: ClassVar[str] = "grid_keys"
+    TWIN: ClassVar[dict[str, object]] = {"view": 0, "show_inventory": True}
     show_inventory: bool = key(False, "what is held is seen")
 
 
@@ -49,6 +51,7 @@ class GridKeyToDoor(Gridded):
     """A key worth nothing now, apples for long, a door worth 10 at the end, if the key was taken."""
 
     name: ClassVar[str] = "grid_key_to_door"
+    TWIN: ClassVar[dict[str, object]] = {"view": 0, "show_inventory": True}
     show_inventory: bool = key(False, "what is held is seen: credit without memory")
 
 

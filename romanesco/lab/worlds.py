@@ -79,9 +79,11 @@ class MysteryPath(Environment):
     """An invisible path over 7 x 7 tiles, found by falling off it and remembered (memory-gym's Mystery Path)."""
 
     name: ClassVar[str] = "mysterypath"
+    TWIN: ClassVar[dict[str, object]] = {"easy": True, "show_path": True}
     variant: str = key("grid", "steps from tile to tile, or of some pixels", choices=("grid", "continuous"))
     obs: str = key("symbolic", "tile, heading and fall one-hot, or an image", choices=("symbolic", "pixels"))
     easy: bool = key(True, "the path's start and goal are seen")
+    show_path: bool = key(False, "the path is seen: no memory needed")
     reward_goal: float = key(1.0, "reward at the path's end")
     reward_fall_off: float = key(0.0, "reward of a step off the path")
     reward_path_progress: float | None = key(None, "reward of a tile not yet visited; null: 0.1, in the hard grid 0")
@@ -254,13 +256,17 @@ class GivenEnvironment(HostEnvironment):
     name: ClassVar[str] = "object"
 
 
+def _kinds(of: type[Environment]) -> list[type[Environment]]:
+    return [of, *(kind for sub in of.__subclasses__() for kind in _kinds(sub))]
+
+
 def shown(env: Environment) -> Environment:
     """The world that is played: where `env.twin` asks for it, the fully observed one. Raises `BadInput`: has none."""
     if not env.twin:
         return env
-    settings = {**({"no_velocity": False} if env.no_velocity else {}), **env.TWIN}
-    if not settings:
-        having = ", ".join(world.name for world in WORLDS if world.TWIN)
+    settings = {"no_velocity": False, **env.TWIN}
+    if all(getattr(env, name) == value for name, value in settings.items()):
+        having = ", ".join(world.name for world in _kinds(Environment) if world.TWIN and world.name)
         raise BadInput(
             f"env.twin=true: env={env.name} hides nothing, so it has no fully observed twin; {having} have one, and "
             "every world under env.no_velocity=true"

@@ -9,38 +9,29 @@ import jax
 import jax.numpy as jnp
 
 from romanesco.agent.uniform import random_action
-from romanesco.core.spaces import Space
 from romanesco.core.types import Env
-from romanesco.envs.episodes import Dynamics
+from romanesco.envs.episodes import Altered, Dynamics
 from romanesco.laws.verdict import require
 
 
-class Counted(Dynamics):
+class Counted(Altered):
     """Another dynamics; `note` is called whenever the state after an episode is made."""
 
-    of: Dynamics
+    dynamics: Dynamics
     note: Callable = eqx.field(static=True)
 
-    @property
-    def observation_space(self) -> Space:
-        return self.of.observation_space
-
-    @property
-    def action_space(self) -> Space:
-        return self.of.action_space
-
     def init(self, key) -> Any:
-        return self.of.init(key)
+        return self.dynamics.init(key)
 
     def transition(self, key, s, action) -> tuple[Any, Any, Any, Any]:
-        return self.of.transition(key, s, action)
+        return self.dynamics.transition(key, s, action)
 
     def observe(self, key, s) -> Any:
-        return self.of.observe(key, s)
+        return self.dynamics.observe(key, s)
 
     def again(self, key, s) -> Any:
         jax.debug.callback(self.note, jax.random.key_data(key))
-        return self.of.again(key, s)
+        return self.dynamics.again(key, s)
 
 
 def e10_lazy(env: Env) -> None:
