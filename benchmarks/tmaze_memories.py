@@ -35,7 +35,7 @@ MEMORIES: dict[str, tuple[str, ...]] = {
     "gated_deltanet": ("memory=gated_deltanet", ONE, *HEADS, "memory.ffn=273"),
     "none": ("memory=none",),
 }
-BUDGETS = {10: 100_000, 20: 200_000, 40: 300_000, 80: 400_000, 160: 600_000}  # steps of a seed
+BUDGETS = {10: 150_000, 20: 300_000, 40: 300_000, 80: 400_000, 160: 700_000}  # steps of a seed
 
 
 def trained(memory: str, length: int, root: str) -> Run:

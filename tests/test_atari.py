@@ -133,10 +133,16 @@ def test_seeds_belong_to_streams():
 @pytest.mark.parametrize(
     ("name", "id"),
     [("ALE/Breakout-v5", "breakout"), ("atari/ms_pacman", "ms_pacman"), ("ALE/MsPacman-v5", "ms_pacman"),
-     ("atari:pong", "pong")],
+     ("atari:pong", "pong"), ("gymnasium:ALE/Pong-v5", "pong")],
 )  # fmt: skip
 def test_names(name, id):
     assert resolve(name) == ("atari", {"id": id}) and rom(id) == id
+
+
+@pytest.mark.parametrize("name", ["BreakoutNoFrameskip-v4", "Breakout-v0", "Breakout-ramDeterministic-v4"])
+def test_names_of_old_are_refused_with_todays(name):
+    with pytest.raises(BadInput, match=f"unknown environment `{name}`; did you mean `ALE/Breakout-v5`"):
+        resolve(name)
 
 
 def test_every_name_of_the_library_is_understood():

@@ -142,6 +142,12 @@ def test_env_shows_plays_films_and_measures_a_world(tmp_path):
     assert (tmp_path / "out.gif").read_bytes()[:3] == b"GIF"
 
 
+def test_env_plays_a_world_on_the_host(tmp_path):
+    words = ["gymnasium:CartPole-v1", "env.max_steps=9", "--episodes", "2", "--json"]
+    shown = json.loads(romanesco("env", *words, cwd=tmp_path).partition("\nreturn")[0])
+    assert 5 < shown["random"]["length"]["mean"] <= 9
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

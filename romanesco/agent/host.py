@@ -86,8 +86,9 @@ def begin(key: Key[Array, ""], world: Any, env: HostEnv, actor: Actor) -> Stream
     ws = jax.tree.map(lambda x: jnp.broadcast_to(x, (env.num_envs, *x.shape)), world.init())
     ws, ts = _settled(world, k_after, ws, ts)
     carry = jax.tree.map(lambda x: jnp.broadcast_to(x, (env.num_envs, *x.shape)), actor.init_carry())
-    place = jax.tree.leaves(actor)[0].sharding  # where later ones will lie, or ticks are compiled twice
-    ws, carry = jax.device_put((ws, carry), place)
+    if parameters := jax.tree.leaves(actor):
+        # where later ones will lie, or ticks are compiled twice
+        ws, carry = jax.device_put((ws, carry), parameters[0].sharding)
     return Streams(ws, carry, ts)
 
 

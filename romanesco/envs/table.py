@@ -181,7 +181,7 @@ def resolve(name: str) -> tuple[str, dict[str, Any]]:
     the nearest of all names and aliases.
     """
     name = f"gymnax:{_GYMNAX[name]}" if name in _GYMNAX else name
-    if game := re.fullmatch(r"(?:atari[/:](\w+)|ALE/(\w+)-v5)", name):
+    if game := re.fullmatch(r"(?:atari[/:](\w+)|(?:gymnasium:)?ALE/(\w+)-v5)", name):
         return "atari", {"id": spelled(game[1] or game[2])}
     if name in _CRAFTAX:
         return "craftax", {"variant": _CRAFTAX[name]}
@@ -200,12 +200,28 @@ def resolve(name: str) -> tuple[str, dict[str, Any]]:
     known = [known for known in ENVS if known not in (*LIBRARIES, "gymnasium")]
     if name in known:
         return name, {}
-    if re.search(r"-v\d+$", name) and name in _registered():
+    close = _as_of_old(name)
+    if not close and re.search(r"-v\d+$", name) and name in _registered():
         return f"gymnasium:{name}", {}
-    close = nearest(name, [*known, *ALIASES, *MYSTERY_PATHS, *_GYMNAX])
+    close = close or nearest(name, [*known, *ALIASES, *MYSTERY_PATHS, *_GYMNAX])
     raise BadInput(
         f"unknown environment `{name}`{close} known: {', '.join(known)}, {':ID, '.join(LIBRARIES)}:ID, gymnasium:ID"
     )
+
+
+def _as_of_old(name: str) -> str:
+    """-> "; did you mean `ALE/Breakout-v5`?" for what Gymnasium once called BreakoutNoFrameskip-v4, or Breakout-v0."""
+    old = re.fullmatch(r"(\w+?)(?:-ram)?(NoFrameskip|Deterministic)?-v[04]", name)
+    if not old:
+        return ""
+    from romanesco.envs.arcade import rom
+
+    try:
+        rom(old[1])
+    except BadInput:  # no such game, or no ale-py
+        if not old[2]:
+            return ""
+    return f"; did you mean `ALE/{old[1]}-v5`?"
 
 
 def _registered() -> Any:
