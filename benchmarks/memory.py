@@ -25,7 +25,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-COMMAND = "python benchmarks/memory.py"
+COMMAND = "python benchmarks/memory.py --peer CHECKOUT"
 SIZE_IN, STREAMS, STEPS = 16, 8, 257
 ACTS = 100  # steps of one measurement of acting
 TASKS = ("learner pass", "acting")

@@ -1,6 +1,6 @@
 """Everything that a change must pass: `python -m tests`, or `python -m tests style laws` for some of its steps.
 
-style, types; laws: tests of the specification, compiled by what compiles fastest, a fourth of their time otherwise;
+style, types; laws: tests of the specification, compiled by what compiles fastest, in less than half the time;
 learning: tests that train or start processes, optimized; docs; wheel: the package alone in an empty environment.
 Compiled programs are kept in .jax_cache. The last line counts what passed and failed: tests, and the commands of other
 steps.

@@ -223,7 +223,9 @@ def _classic(
     params = PARAMS.get(name, {})
     for field, value in numbers.items():
         if field not in params:
-            raise BadInput(f"{name} has no parameter `{field}`{nearest(field, params)} known: {', '.join(params)}")
+            raise BadInput(
+                f"{name} has no parameter `{field}`{nearest(field, params) or ';'} known: {', '.join(params)}"
+            )
         if not math.isfinite(value):
             raise BadInput(f"{field}={value}: a finite number, {params[field].default} by default")
     check(randomize, params, context)

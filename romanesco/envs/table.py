@@ -204,9 +204,8 @@ def resolve(name: str) -> tuple[str, dict[str, Any]]:
     if not close and re.search(r"-v\d+$", name) and name in _registered():
         return f"gymnasium:{name}", {}
     close = close or nearest(name, [*known, *ALIASES, *MYSTERY_PATHS, *_GYMNAX])
-    raise BadInput(
-        f"unknown environment `{name}`{close} known: {', '.join(known)}, {':ID, '.join(LIBRARIES)}:ID, gymnasium:ID"
-    )
+    known += [f"{library}:ID" for library in (*LIBRARIES, "gymnasium")]
+    raise BadInput(f"unknown environment `{name}`{close or ';'} known: {', '.join(known)}")
 
 
 def _as_of_old(name: str) -> str:

@@ -85,7 +85,7 @@ def arms(preset: str, controls: Sequence[str], overrides: Sequence[str] = ()) ->
     budget."""
     for name in controls:
         if name not in CONTROLS:
-            raise BadInput(f"control `{name}`{nearest(name, CONTROLS)} there are {', '.join(CONTROLS)}")
+            raise BadInput(f"control `{name}`{nearest(name, CONTROLS) or ';'} there are {', '.join(CONTROLS)}")
         if list(controls).count(name) > 1:
             raise BadInput(f"control `{name}`: named twice")
     (full, *others) = resolve(preset, overrides)
