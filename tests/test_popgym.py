@@ -20,8 +20,7 @@ def replayed(game, level, want):
     env = ENVS[f"popgym_{game}"](difficulty=level)
     world, cards, actions = env.dynamics, jnp.asarray(want["cards"], jnp.int32), jnp.asarray(want["action"], jnp.int32)
     if game == "concentration":
-        nothing = jnp.zeros(len(cards), bool)
-        begun = Table(cards, nothing, jnp.int32(-1), nothing)
+        begun = Table.of(cards)
     elif game == "count_recall":
         begun = Asked(cards, jnp.int32(0), jnp.asarray(want["queries"], jnp.int32))
     else:
@@ -71,6 +70,66 @@ def test_a_deal_is_a_whole_deck_in_any_order():
     for cards in (one.cards, one.queries, other.cards):
         np.testing.assert_array_equal(np.sort(cards), np.arange(52))
     assert (one.cards != one.queries).any() and (one.cards != other.cards).any()
+
+
+def remembered(game, level, seen):
+    """What is to be remembered of a history of observations, after its last; a slow definition."""
+    now, k = seen[-1], {"easy": 4, "medium": 32, "hard": 64}[level]
+    if game == "repeat_previous":
+        return seen[-k] if len(seen) >= k else 4
+    if game == "repeat_first":
+        return seen[0]
+    if game == "autoencode":
+        dealt = next((t + 1 for t, (dealing, _) in enumerate(seen) if not dealing), None)
+        asked = dealt and 2 * dealt - len(seen) - 1
+        return seen[asked][1] if dealt and asked >= 0 else 4
+    if game == "higher_lower":
+        return np.bincount(seen, minlength=13)
+    if game == "count_recall":
+        return sum(dealt == now[1] for dealt, _ in seen)
+    hidden = max(map(max, seen))
+    return [next((kinds[i] for kinds in seen if kinds[i] != hidden), hidden) for i in range(len(now))]
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("game", NAMES)
+def test_what_is_recalled_is_what_was_seen(game, level):
+    env = ENVS[f"popgym_{game}"](difficulty=level, recall=True)
+    T = min(250, env.max_steps or 250)
+
+    @jax.jit
+    def run(key):
+        def tick(state, key):
+            k_act, k_env = jax.random.split(key)
+            state, ts = env.step(k_env, state, jax.random.randint(k_act, (), 0, env.action_space.n))
+            return state, (ts.obs, ts.last)
+
+        state, begun = env.reset(key)
+        return (begun.obs, begun.last), jax.lax.scan(tick, state, jax.random.split(key, T))[1]
+
+    first, rest = run(KEY)
+    (seen, told), last = jax.tree.map(lambda x, xs: np.concatenate([np.asarray(x)[None], xs]), first, rest)
+    seen = (np.stack(seen, -1) if isinstance(seen, tuple) else seen).tolist()
+    end = int(np.argmax(last)) if last.any() else T
+    for t in range(end + 1):
+        np.testing.assert_array_equal(told[t], remembered(game, level, seen[: t + 1]), err_msg=str(t))
+
+
+@pytest.mark.parametrize("game", ["repeat_previous", "repeat_first", "autoencode", "count_recall"])
+def test_who_says_what_is_recalled_wins_all(game):
+    env = ENVS[f"popgym_{game}"](recall=True)
+
+    @jax.jit
+    def run(key):
+        def tick(at, key):
+            state, ts = at
+            state, ts = env.step(key, state, jnp.minimum(ts.obs[1], env.action_space.n - 1))
+            return (state, ts), (ts.reward, ts.last)
+
+        return jax.lax.scan(tick, env.reset(key), jax.random.split(key, 110))[1]
+
+    reward, last = map(np.asarray, run(KEY))
+    assert reward[: np.argmax(last) + 1].sum() == pytest.approx(1, abs=1e-5)
 
 
 def test_an_unknown_difficulty_is_refused():

@@ -12,6 +12,7 @@ from romanesco.agent.recovery import poisoned, recovery
 from romanesco.cli import run
 from romanesco.core.actions import Categorical
 from romanesco.core.errors import BadInput
+from romanesco.core.spaces import Discrete, MultiDiscrete
 from romanesco.core.types import Output
 from romanesco.core.values import Point
 from romanesco.envs import ENVS
@@ -70,6 +71,13 @@ def test_the_twins_of_grids_show_all_and_what_is_held():
     assert world_of("env=grid_rooms", "env.view=3", "env.twin=true").observation_space.shape[0] > 3
     with pytest.raises(BadInput, match="env=grid_rooms hides nothing"):
         world_of("env=grid_rooms", "env.twin=true")
+
+
+def test_the_twin_of_a_card_game_recalls():
+    assert world_of("env=popgym_higher_lower", "env.twin=true").observation_space == (
+        Discrete(13),
+        MultiDiscrete((5,) * 13),
+    )
 
 
 class Recent(eqx.Module):

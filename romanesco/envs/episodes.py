@@ -64,9 +64,24 @@ class Dynamics(eqx.Module):
 
 
 class Altered(Dynamics):
-    """A dynamics that is another one but for what is overridden."""
+    """A dynamics that is another one but for what is overridden; a further episode starts from its own `init`."""
 
     dynamics: eqx.AbstractVar[Dynamics]
+
+    def init(self, key: Key[Array, ""]) -> PyTree:
+        return self.dynamics.init(key)
+
+    def transition(self, key: Key[Array, ""], s: PyTree, action: PyTree[Array]) -> tuple[Any, Any, Any, Any]:
+        return self.dynamics.transition(key, s, action)
+
+    def observe(self, key: Key[Array, ""], s: PyTree) -> PyTree[Array]:
+        return self.dynamics.observe(key, s)
+
+    def metrics(self, s: PyTree) -> dict[str, Any]:
+        return self.dynamics.metrics(s)
+
+    def render(self, s: PyTree) -> UInt8[Array, "H W 3"]:
+        return self.dynamics.render(s)
 
     @property
     def observation_space(self) -> Space:

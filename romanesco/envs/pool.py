@@ -8,7 +8,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Int, Key, PyTree, UInt8
+from jaxtyping import Array, Int, Key, PyTree
 
 from romanesco.core.errors import BadInput
 from romanesco.envs.around import Wrapped
@@ -36,18 +36,6 @@ class Pool(Altered):
     def init(self, key: Key[Array, ""]) -> PyTree:
         i = jax.random.randint(key, (), 0, jax.tree.leaves(self.worlds)[0].shape[0])
         return jax.tree.map(lambda x: x[i], self.worlds)
-
-    def transition(self, key: Key[Array, ""], s: PyTree, action: PyTree[Array]) -> tuple[Any, Any, Any, Any]:
-        return self.dynamics.transition(key, s, action)
-
-    def observe(self, key: Key[Array, ""], s: PyTree) -> PyTree[Array]:
-        return self.dynamics.observe(key, s)
-
-    def metrics(self, s: PyTree) -> dict[str, Any]:
-        return self.dynamics.metrics(s)
-
-    def render(self, s: PyTree) -> UInt8[Array, "H W 3"]:
-        return self.dynamics.render(s)
 
     def refresh(self, key: Key[Array, ""]) -> Pool:
         size = jax.tree.leaves(self.worlds)[0].shape[0]

@@ -1,12 +1,13 @@
 """Six card games of POPGym that ask for memory (Morad et al., 2023, arXiv 2303.01859; as popgym 1.0.7 deals them).
 
 A deck has 52 cards; card c has color c mod 2, suit c mod 4 and rank (c div 4) mod 13. Returns lie within -1 and 1.
+What a perfect memory would know of the cards seen, and next to no more, can be shown too (`Recalled`).
 """
 
 import abc
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -14,8 +15,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from romanesco.core.errors import BadInput, nearest
-from romanesco.core.spaces import Discrete, MultiDiscrete
-from romanesco.envs.episodes import Dynamics, Episodes
+from romanesco.core.spaces import Discrete, MultiDiscrete, Space
+from romanesco.envs.episodes import Altered, Dynamics, Episodes
 
 LEVELS = ("easy", "medium", "hard")
 KINDS = {
@@ -30,6 +31,29 @@ def _shuffled(key: Key[Array, ""], count: int) -> Int[Array, "N"]:
     return jax.random.permutation(key, jnp.arange(count, dtype=jnp.int32))
 
 
+class Game(Dynamics):
+    """A game, and what of its past its best moves depend on."""
+
+    recall_space: ClassVar[Space]
+
+    @abc.abstractmethod
+    def recall(self, s: Any) -> Array:
+        """-> what a perfect memory of all that was seen would tell a player in `s`."""
+
+
+class Recalled(Altered):
+    """A game that asks for no memory: seen is (what the game shows, what is to be remembered of its past)."""
+
+    dynamics: Game
+
+    @property
+    def observation_space(self) -> tuple[Space, Space]:
+        return self.dynamics.observation_space, self.dynamics.recall_space
+
+    def observe(self, key: Key[Array, ""], s: Any) -> tuple[Any, Array]:
+        return self.dynamics.observe(key, s), self.dynamics.recall(s)
+
+
 class Deal(eqx.Module):
     """Shuffled cards in the order in which they are dealt, and how many steps were done."""
 
@@ -37,7 +61,7 @@ class Deal(eqx.Module):
     t: Int[Array, ""]
 
 
-class Cards(Dynamics):
+class Cards(Game):
     """A game in which one card is dealt a step, card t after t steps; it terminates with the last."""
 
     decks: int = eqx.field(static=True)
@@ -62,6 +86,11 @@ class Cards(Dynamics):
         """-> the reward of an action in `s`."""
 
 
+def _counted(kinds: Int[Array, "N"], t: Int[Array, ""], of: int) -> Int[Array, "K"]:
+    """-> how often each of so many kinds was dealt until after `t` steps."""
+    return jnp.bincount(jnp.where(jnp.arange(len(kinds)) <= t, kinds, of), length=of + 1)[:of]
+
+
 def signed(right: Bool[Array, ""], steps: int) -> Float[Array, ""]:
     """A right answer's share of a return of 1, a wrong one's of -1, over so many answers."""
     return jnp.where(right, 1.0, -1.0) / steps
@@ -72,10 +101,15 @@ class RepeatPrevious(Cards):
 
     k: int = eqx.field(static=True)
     observation_space = action_space = Discrete(4)
+    recall_space = Discrete(5)  # 4: no card yet
+
+    def recall(self, s: Deal) -> Int[Array, ""]:
+        then = s.t + 1 - self.k
+        return jnp.where(then >= 0, suit(s.cards[then]), 4)
 
     def pay(self, s: Deal, action: Int[Array, ""]) -> Float[Array, ""]:
-        then = s.t + 1 - self.k
-        return jnp.where(then >= 0, signed(action == suit(s.cards[then]), self.count - self.k), 0.0)
+        asked = self.recall(s)
+        return jnp.where(asked < 4, signed(action == asked, self.count - self.k), 0.0)
 
     def observe(self, key: Key[Array, ""], s: Deal) -> Int[Array, ""]:
         return suit(s.cards[s.t])
@@ -84,10 +118,13 @@ class RepeatPrevious(Cards):
 class RepeatFirst(Cards):
     """Say the suit of the first card at every step."""
 
-    observation_space = action_space = Discrete(4)
+    observation_space = action_space = recall_space = Discrete(4)
+
+    def recall(self, s: Deal) -> Int[Array, ""]:
+        return suit(s.cards[0])
 
     def pay(self, s: Deal, action: Int[Array, ""]) -> Float[Array, ""]:
-        return signed(action == suit(s.cards[0]), self.length)
+        return signed(action == self.recall(s), self.length)
 
     def observe(self, key: Key[Array, ""], s: Deal) -> Int[Array, ""]:
         return suit(s.cards[s.t])
@@ -98,14 +135,19 @@ class Autoencode(Cards):
 
     observation_space = (Discrete(2), Discrete(4))
     action_space = Discrete(4)
+    recall_space = Discrete(5)  # 4: nothing is to be said
 
     @property
     def length(self) -> int:
         return 2 * self.count - 1
 
-    def pay(self, s: Deal, action: Int[Array, ""]) -> Float[Array, ""]:
+    def recall(self, s: Deal) -> Int[Array, ""]:
         said = s.t + 1 - self.count
-        return jnp.where(said >= 0, signed(action == suit(s.cards[self.count - 1 - said]), self.count), 0.0)
+        return jnp.where((said >= 0) & (said < self.count), suit(s.cards[self.count - 1 - said]), 4)
+
+    def pay(self, s: Deal, action: Int[Array, ""]) -> Float[Array, ""]:
+        asked = self.recall(s)
+        return jnp.where(asked < 4, signed(action == asked, self.count), 0.0)
 
     def observe(self, key: Key[Array, ""], s: Deal) -> tuple[Array, Array]:
         dealt = s.t < self.count
@@ -117,6 +159,14 @@ class HigherLower(Cards):
 
     observation_space = Discrete(13)
     action_space = Discrete(2)
+
+    @property
+    def recall_space(self) -> MultiDiscrete:
+        return MultiDiscrete((4 * self.decks + 1,) * 13)
+
+    def recall(self, s: Deal) -> Int[Array, "13"]:
+        """-> how often each rank was seen."""
+        return _counted(rank(s.cards), s.t, 13)
 
     def pay(self, s: Deal, action: Int[Array, ""]) -> Float[Array, ""]:
         now, then = rank(s.cards[s.t]), rank(s.cards[s.t + 1])
@@ -149,10 +199,16 @@ class CountRecall(Cards):
         dealt, asked = (super(CountRecall, self).init(k) for k in jax.random.split(key))
         return Asked(dealt.cards, dealt.t, asked.cards)
 
+    @property
+    def recall_space(self) -> Discrete:
+        return self.action_space
+
+    def recall(self, s: Asked) -> Int[Array, ""]:
+        kinds, of = KINDS[self.kind]
+        return _counted(of(s.cards), s.t, kinds)[of(s.queries[s.t])]
+
     def pay(self, s: Asked, action: Int[Array, ""]) -> Float[Array, ""]:
-        of = KINDS[self.kind][1]
-        seen = (of(s.cards) == of(s.queries[s.t])) & (jnp.arange(self.count) <= s.t)
-        return signed(action == seen.sum(), self.length)
+        return signed(action == self.recall(s), self.length)
 
     def observe(self, key: Key[Array, ""], s: Asked) -> Int[Array, "2"]:
         of = KINDS[self.kind][1]
@@ -160,15 +216,21 @@ class CountRecall(Cards):
 
 
 class Table(eqx.Module):
-    """Cards on the table: those found, the one turned first (or -1), and those that are seen now."""
+    """Cards on the table: those found, the one turned first (or -1), those seen now, and those seen ever."""
 
     cards: Int[Array, "N"]
     found: Bool[Array, "N"]
     first: Int[Array, ""]
     seen: Bool[Array, "N"]
+    known: Bool[Array, "N"]
+
+    @classmethod
+    def of(cls, cards: Int[Array, "N"]) -> "Table":
+        nothing = jnp.zeros(len(cards), bool)
+        return cls(cards, nothing, jnp.int32(-1), nothing, nothing)
 
 
-class Concentration(Dynamics):
+class Concentration(Game):
     """Turn two cards at a time; two of a kind stay open. Seen: the kind of every card, one more number if hidden."""
 
     decks: int = eqx.field(static=True)
@@ -188,12 +250,15 @@ class Concentration(Dynamics):
         return MultiDiscrete((KINDS[self.kind][0] + 1,) * self.count)
 
     @property
+    def recall_space(self) -> MultiDiscrete:
+        return self.observation_space
+
+    @property
     def action_space(self) -> Discrete:
         return Discrete(self.count)
 
     def init(self, key: Key[Array, ""]) -> Table:
-        nothing = jnp.zeros(self.count, bool)
-        return Table(_shuffled(key, self.count), nothing, jnp.int32(-1), nothing)
+        return Table.of(_shuffled(key, self.count))
 
     def transition(self, key: Key[Array, ""], s: Table, action: Int[Array, ""]) -> tuple[Table, Any, Any, Any]:
         of, place = KINDS[self.kind][1], jnp.arange(self.count)
@@ -205,24 +270,31 @@ class Concentration(Dynamics):
         failed = jnp.where(again | (second & ~pair), -1.0 / self.limit, 0.0) * jnp.where(second, 2, 1)
         reward = jnp.where(pair, 2 / self.count, failed)
         first = jnp.where(second | again, -1, action)
-        return Table(s.cards, found, first, s.found | turned), reward, found.all(), False
+        return Table(s.cards, found, first, s.found | turned, s.known | turned), reward, found.all(), False
 
     def observe(self, key: Key[Array, ""], s: Table) -> Int[Array, "N"]:
+        return self._open(s, s.seen)
+
+    def recall(self, s: Table) -> Int[Array, "N"]:
+        return self._open(s, s.known)
+
+    def _open(self, s: Table, which: Bool[Array, "N"]) -> Int[Array, "N"]:
         kinds, of = KINDS[self.kind]
-        return jnp.where(s.seen, of(s.cards), kinds)
+        return jnp.where(which, of(s.cards), kinds)
 
     def metrics(self, s: Table) -> dict[str, Any]:
         return {"success": s.found.all()}
 
 
-def _game(kind: type[Dynamics], *levels: tuple) -> Callable[..., Episodes]:
+def _game(kind: type[Game], *levels: tuple) -> Callable[..., Episodes]:
     """What makes a game of one of three difficulties."""
 
-    def make(*, difficulty: str = "easy", max_steps: int | None = None) -> Episodes:
+    def make(*, difficulty: str = "easy", recall: bool = False, max_steps: int | None = None) -> Episodes:
         if difficulty not in LEVELS:
             raise BadInput(f"difficulty={difficulty}{nearest(difficulty, LEVELS) or ';'} one of {', '.join(LEVELS)}")
         game = kind(*levels[LEVELS.index(difficulty)])
-        return Episodes(game, getattr(game, "limit", None) if max_steps is None else max_steps)
+        limit = getattr(game, "limit", None) if max_steps is None else max_steps
+        return Episodes(Recalled(game) if recall else game, limit)
 
     return make
 

@@ -68,6 +68,8 @@ class GridAbc(Gridded):
 class PopGym(Environment):
     """A card game of POPGym."""
 
+    TWIN: ClassVar[dict[str, object]] = {"recall": True}
+    recall: bool = key(False, "beside what is seen stands what there is to remember, and no memory is needed")
     difficulty: str = key("easy", "how many cards there are", choices=("easy", "medium", "hard"))
 
 

@@ -20,15 +20,6 @@ class Counted(Altered):
     dynamics: Dynamics
     note: Callable = eqx.field(static=True)
 
-    def init(self, key) -> Any:
-        return self.dynamics.init(key)
-
-    def transition(self, key, s, action) -> tuple[Any, Any, Any, Any]:
-        return self.dynamics.transition(key, s, action)
-
-    def observe(self, key, s) -> Any:
-        return self.dynamics.observe(key, s)
-
     def again(self, key, s) -> Any:
         jax.debug.callback(self.note, jax.random.key_data(key))
         return self.dynamics.again(key, s)
