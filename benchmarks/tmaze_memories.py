@@ -1,10 +1,10 @@
-"""Memories of one size on the T-Maze, by the length of the corridor: `python benchmarks/tmaze_memories.py`.
+"""Memories of one size on the T-Mazes, by the length of the corridor: `python benchmarks/tmaze_memories.py`.
 
 Every memory is one layer of 32 in the same agent, and as large as the agalite of `tmaze/small`, within 2 %; `none` is
-smaller. All get the same seeds, the reverse curriculum and, for each length, the same steps. P(reach) and P(correct |
-reach) are of the final greedy episodes of all seeds; a seed has learned at the first row of its log that plays the
-plain task with a success of 95 %. Brackets hold 95 % intervals: of the probabilities Wilson's, else over seeds. What is
-finished is not trained again.
+smaller. All get the same seeds, the reverse curriculum (not in `tmaze_endless`) and, for each length, the same steps.
+P(reach), P(correct | reach) and P(all right) are of the final greedy episodes of all seeds; a seed has learned at the
+first row of its log that plays the plain task with a success of 95 %. Brackets hold 95 % intervals: of the
+probabilities Wilson's, else over seeds. What is finished is not trained again.
 """
 
 from __future__ import annotations
@@ -35,16 +35,22 @@ MEMORIES: dict[str, tuple[str, ...]] = {
     "gated_deltanet": ("memory=gated_deltanet", ONE, *HEADS, "memory.ffn=273"),
     "none": ("memory=none",),
 }
-BUDGETS = {10: 150_000, 20: 300_000, 40: 300_000, 80: 400_000, 160: 700_000}  # steps of a seed
+BUDGETS = {  # steps of a seed, by world and length
+    "tmaze": {10: 150_000, 20: 300_000, 40: 300_000, 80: 400_000, 160: 700_000},
+    "tmaze_walk": {100: 300_000, 1000: 500_000},
+    "tmaze_endless": {10: 500_000},
+}
 
 
-def trained(memory: str, length: int, root: str) -> Run:
+def trained(world: str, memory: str, length: int, root: str) -> Run:
     """The run of one memory and one length, trained unless it is there."""
-    path = Path(root) / "tmaze" / "small" / f"{memory}-{length}"
+    kind = world.removeprefix("tmaze").lstrip("_")
+    path = Path(root) / "tmaze" / "small" / "-".join(filter(None, [kind, memory, str(length)]))
     words = [
-        *MEMORIES[memory], f"env.corridor_length={length}", f"total_steps={BUDGETS[length]}", f"seeds={SEEDS}",
-        "eval.every=100%", "log.every=2%", f"root={root}", f"name={path.name}",
+        *MEMORIES[memory], f"env={world}", f"env.corridor_length={length}", f"total_steps={BUDGETS[world][length]}",
+        f"seeds={SEEDS}", "eval.every=100%", "log.every=2%", f"root={root}", f"name={path.name}",
     ]  # fmt: skip
+    words += ["curriculum=none"] if world == "tmaze_endless" else []
     if Run(path).status != "finished":
         words = ["--resume", str(path)] if (path / "groups.json").exists() else ["tmaze/small", *words]
         subprocess.run([sys.executable, "-m", "romanesco", "train", *words], check=True)
@@ -54,7 +60,7 @@ def trained(memory: str, length: int, root: str) -> Run:
 def learned_at(run: Run, seed: int) -> int | None:
     """The first logged step from which on the plain task was played with a success of 95 %."""
     for told in run.metrics(seed):
-        if told.get("train/start_distance") == 0 and (told.get("rollout/success_rate") or 0) >= 0.95:
+        if told.get("train/start_distance", 0) == 0 and (told.get("rollout/success_rate") or 0) >= 0.95:
             return told["step"]
     return None
 
@@ -65,16 +71,20 @@ def share(successes: float, trials: int) -> dict[str, object]:
     return {"value": f"{successes / trials:.3f}", "low": f"{low:.3f}", "high": f"{high:.3f}"}
 
 
-def rows_of(run: Run, memory: str, length: int) -> list[dict[str, object]]:
+def rows_of(run: Run, world: str, memory: str, length: int) -> list[dict[str, object]]:
     results, model = run.results or {}, run.model or {}
     ends = [s["greedy"] for s in results["seeds"] if s["greedy"]]
     episodes = sum(end["episodes"] for end in ends)
-    reached = round(sum(end["reached"] * end["episodes"] for end in ends))
     right = round(sum(end["success"] * end["episodes"] for end in ends))
-    name, command = f"L {length}, {memory}", f"python benchmarks/tmaze_memories.py --lengths {length}"
+    name, command = f"L {length}, {memory}", f"python benchmarks/tmaze_memories.py --world {world} --lengths {length}"
     entry = lambda metric, values: row(name, command, metric, values, len(ends))
-    told = [entry("P(reach)", [0]) | share(reached, episodes)]
-    told.append(entry("P(correct given reach)", [0]) | (share(right, reached) if reached else {"value": "n/a"}))
+    if world == "tmaze_endless":
+        told = [entry("P(all right)", [0]) | share(right, episodes)]
+        told.append(entry("corridors solved", [statistics.mean(end["corridors_solved"] for end in ends)]))
+    else:
+        reached = round(sum(end["reached"] * end["episodes"] for end in ends))
+        told = [entry("P(reach)", [0]) | share(reached, episodes)]
+        told.append(entry("P(correct given reach)", [0]) | (share(right, reached) if reached else {"value": "n/a"}))
     scores = [end["mean"] for end in ends]
     low, high = interval(scores) or (min(scores), max(scores))
     told.append(entry("IQM return", [iqm(scores)]) | {"low": f"{low:.4g}", "high": f"{high:.4g}"})
@@ -90,13 +100,18 @@ def rows_of(run: Run, memory: str, length: int) -> list[dict[str, object]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--lengths", nargs="+", type=int, default=list(BUDGETS), choices=BUDGETS, metavar="L")
+    parser.add_argument("--world", default="tmaze", choices=BUDGETS)
+    parser.add_argument("--lengths", nargs="+", type=int, metavar="L", help="of the world's own, all by default")
     parser.add_argument("--memories", nargs="+", default=list(MEMORIES), choices=MEMORIES, metavar="MEMORY")
     parser.add_argument("--root", default="runs/tmaze_memories", help="where the runs lie")
     args = parser.parse_args()
-    for length in args.lengths:
+    lengths = args.lengths or list(BUDGETS[args.world])
+    if unknown := set(lengths) - set(BUDGETS[args.world]):
+        parser.error(f"--lengths {min(unknown)}: {args.world} has {', '.join(map(str, BUDGETS[args.world]))}")
+    for length in lengths:
         for memory in args.memories:
-            write("tmaze_memories", rows_of(trained(memory, length, args.root), memory, length), replace=False)
+            run = trained(args.world, memory, length, args.root)
+            write(f"{args.world}_memories", rows_of(run, args.world, memory, length), replace=False)
 
 
 if __name__ == "__main__":
