@@ -1,7 +1,7 @@
 """Everything that a change must pass: `python -m tests`, or `python -m tests style laws` for some of its steps.
 
 style, types; laws: tests of the specification, compiled by what compiles fastest, in less than half the time;
-learning: tests that train or start processes, optimized; docs; wheel: the package alone in an empty environment.
+learning: tests in which agents learn, optimized; docs; wheel: the package alone in an empty environment.
 Compiled programs are kept in .jax_cache. The last line counts what passed and failed: tests, and the commands of other
 steps.
 """
@@ -23,7 +23,6 @@ HASTY = {
     "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
     "XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_use_fusion_emitters=false",
 }
-LEARNING = "learning or slow"
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 WORKERS = min(CORES, 4)  # each takes some 2 GB
 
@@ -65,11 +64,11 @@ def types() -> Counter:
 
 
 def laws() -> Counter:
-    return session(f"not ({LEARNING})", **HASTY)
+    return session("not learning", **HASTY)
 
 
 def learning() -> Counter:
-    return session(LEARNING)
+    return session("learning")
 
 
 def docs() -> Counter:

@@ -240,6 +240,14 @@ def test_workers_do_not_hear_what_asks_a_run_to_end():
     env.close()
 
 
+def test_workers_end_with_what_started_them():
+    code = "import romanesco as rm\n"
+    code += "make = lambda: rm.make('gymnasium:CartPole-v1', num_envs=1, vectorization='async')\n"
+    code += "dropped = make().vector.processes\nopen = make()\nprint(dropped[0].is_alive())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "False\n", "")
+
+
 def test_workers_import_no_jax(monkeypatch, tmp_path):
     seen = []
     monkeypatch.setattr("romanesco.envs.gym.AsyncVectorEnv", lambda made, **_: seen.extend(made) or SyncVectorEnv(made))

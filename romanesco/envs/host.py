@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import multiprocessing
 import operator
 import signal
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -21,12 +23,24 @@ from romanesco.core.types import TimeStep
 from romanesco.envs.tidy import batched, ours, theirs
 
 
+def _end(vector: VectorEnv) -> None:
+    """Closes a vector environment; its processes hear no signal, so they are killed."""
+    with contextlib.suppress(Exception):  # of workers that are gone
+        if isinstance(vector, AsyncVectorEnv):
+            for worker in vector.processes:
+                worker.kill()
+            vector.close(terminate=True)
+        else:
+            vector.close()
+    vector.closed = True
+
+
 class Host:
     """A Gymnasium vector environment in next-step autoreset as a `HostEnv`.
 
     Stream i is seeded once, at `reset`, with 31 bits of its key; `seeds` makes of these numbers what the vector
     environment takes. Observations are copies. Actions are checked before the environments see them; a NaN, a fault or
-    `timeout` seconds without an answer raise `HostFault`.
+    `timeout` seconds without an answer raise `HostFault`. `close()` ends it, as the end of the program does.
     """
 
     def __init__(self, vector: VectorEnv, *, timeout: float = 60.0, seeds: Callable[[list[int]], Any] | None = None):
@@ -44,6 +58,8 @@ class Host:
         self._reset_now = np.zeros(self.num_envs, bool)
         self._return, self._length = np.zeros(self.num_envs), np.zeros(self.num_envs)
         self._told: dict[str, np.ndarray] = {}
+        self.close = weakref.finalize(self, _end, vector)  # once: by a call, with this object, or with the program
+        atexit.register(self.close)  # before the program waits for its processes
 
     def reset(self, key: Key[Array, "B"]) -> TimeStep:
         seeds = [int(x) >> 1 for x in np.asarray(jax.vmap(jax.random.bits)(key), np.uint32)]
@@ -77,16 +93,6 @@ class Host:
     def metrics(self) -> dict[str, Float[np.ndarray, "B"]]:
         """Of the episodes that stand at a `last`: `return`, `length`, and what `info` told (`success`, `lives`)."""
         return {"return": self._return, "length": self._length, **self._told}
-
-    def close(self) -> None:
-        with contextlib.suppress(Exception):  # of workers that are gone
-            if isinstance(self.vector, AsyncVectorEnv):
-                for worker in self.vector.processes:
-                    worker.kill()
-                self.vector.close(terminate=True)
-            else:
-                self.vector.close()
-        self.vector.closed = True
 
     def render(self) -> np.ndarray:
         """What the first stream looks like, uint8 [H W 3]."""
