@@ -13,9 +13,10 @@ import pytest
 
 pytestmark = pytest.mark.slow
 
-SMALL = ["cartpole/gru", "num_envs=4", "algorithm.horizon=32", "algorithm.minibatches=2", "algorithm.normalize=both",
-         "seeds=2", "eval.episodes=2", "eval.final_episodes=3", "eval.every=4000", "checkpoint.every=1500",
-         "log.every=700", "log.sinks=[jsonl]", "log.git_diff=false", "total_steps=16000"]  # fmt: skip
+SMALL = ["cartpole/gru", "num_envs=4", "algorithm.horizon=32", "algorithm.epochs=2", "algorithm.minibatches=2",
+         "algorithm.normalize=both", "seeds=2", "eval.episodes=2", "eval.final_episodes=3", "eval.every=4000",
+         "checkpoint.every=1500", "log.every=700", "log.sinks=[jsonl]", "log.git_diff=false",
+         "total_steps=16000"]  # fmt: skip
 
 
 def romanesco(*args: str, cwd: Path, **how) -> subprocess.Popen:
