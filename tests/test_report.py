@@ -68,7 +68,7 @@ def test_a_report_stands_alone(run):
 
 def test_a_report_says_where_a_run_ended_and_how_it_was_made(run):
     page = written(run(ended=results(threshold=4.0)))
-    assert "maze/gru: IQM return 4.5 [4, 5] (success 100 %) over 2 seeds after 4k steps" in page.text
+    assert "maze/gru: IQM return 4.5 [4, 5] (success 100\N{NO-BREAK SPACE}%) over 2 seeds after 4k steps" in page.text
     assert "1 of 2 reached the threshold of 4, the first after 2k steps." in page.text
     assert "romanesco train maze/gru" in page.text
     assert "total_steps: 4000" in page.text
@@ -91,7 +91,7 @@ def test_every_string_of_a_run_is_escaped(tmp_path):
 def test_few_seeds_are_warned_of_and_ten_are_not(run):
     page = written(run())
     assert "2 seeds: fewer than 10" in page.text
-    assert "34 % (n = 5), 61 % (10) or 78 % (20) of all runs" in page.text
+    assert "34 % (n = 5), 61 % (10) or 78 % (20) of all runs".replace(" %", "\N{NO-BREAK SPACE}%") in page.text
     assert "How far an interval can be trusted" in page.text
     assert warnings(Run(run("lstm", seeds=10))) == []
 

@@ -57,7 +57,7 @@ def _cards(pictures: dict[str, str]) -> str:
 
 
 def _esc(x: Any) -> str:
-    return html.escape(str(x), quote=True)
+    return html.escape(str(x), quote=True).replace(" %", "\N{NO-BREAK SPACE}%")
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
