@@ -58,13 +58,14 @@ def list_(
     context: typer.Context,
     kind: Annotated[str | None, typer.Argument(help="presets, envs, memories, encoders or algorithms")] = None,
     name: Annotated[str | None, typer.Argument(help="one of them: every setting")] = None,
-    costs: Annotated[bool, typer.Option("--costs", help="of memories: build and measure those of tmaze/*")] = False,
+    costs: Annotated[bool, typer.Option("--costs", help="of memories: build and measure those of presets")] = False,
     as_json: Json = False,
 ) -> None:
     """List presets, worlds, memories, encoders, algorithms.
 
     Alone it lists all; with a kind, those; with a name too, its settings: type, default and meaning.
-    `list memories --costs [memory.KEY=VALUE ...]` measures parameters, state, FLOPs, times and rank; some minutes.
+    `list memories [NAME] --costs [memory.KEY=VALUE ...]` measures parameters, state, FLOPs, times and rank, of tmaze/*
+    or of the preset that NAME is, such as memory_maze/agalite; some minutes for all.
 
     Like: romanesco list memories agalite
     """
@@ -101,13 +102,16 @@ def list_(
 
 
 def _costs(name: str | None, words: list[str], as_json: bool) -> None:
-    """The costs of the T-Maze's models whose memory has this name, or of all."""
+    """The costs of a preset's model, or of the T-Maze's whose memory has this name, or of all."""
     from romanesco.core.errors import nearest
     from romanesco.lab import costs
     from romanesco.lab.compose import resolve
 
     memory = lambda model: resolve(model, ["seeds=1"])[0].memory.name
-    models = [model for model in costs.models() if name in (None, memory(model), model.partition("/")[2])]
+    if name and "/" in name:
+        models = [name]
+    else:
+        models = [model for model in costs.models() if name in (None, memory(model), model.partition("/")[2])]
     if not models:
         from romanesco.memory import MEMORIES
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -12,9 +13,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 from romanesco.core.errors import BadInput
+from romanesco.core.spaces import Space, in_form, leaves
+from romanesco.core.types import Env
 from romanesco.envs.world import World
 from romanesco.lab.build import Objects, agent_maker, environment
 from romanesco.lab.compose import resolve
@@ -76,14 +79,13 @@ def _overridden(name: str, overrides: Sequence[str]) -> tuple[Config, list[str]]
 
 def cost(name: str, config: Config) -> Cost:
     """Builds the encoder and the memory of a configuration, compiles and measures them."""
-    env = environment(config.env)
+    env = _world(config)
     agent = agent_maker(config, env, Objects())(jax.random.key(0))
     model = (agent.encoder, agent.memory)
     carry = agent.memory.init_carry()
-    space: Any = env.observation_space
-    obs = jax.random.normal(jax.random.key(1), space.shape)
+    seen = functools.partial(_seen, env.observation_space)
     new = jnp.array(False)
-    program = jax.jit(_step).lower(model, carry, obs, new).compile()
+    program = jax.jit(_step).lower(model, carry, seen(), new).compile()
     counted = program.cost_analysis()
     flops = (counted[0] if isinstance(counted, list) else counted or {}).get("flops")
     rank, full = _rank(agent.memory)
@@ -93,8 +95,8 @@ def cost(name: str, config: Config) -> Cost:
         sum(x.size for x in jax.tree.leaves(eqx.filter(model, eqx.is_inexact_array))),
         sum(x.size for x in jax.tree.leaves(carry) if jnp.issubdtype(x.dtype, jnp.inexact)),
         None if flops is None else flops / 1e6,
-        _acting(model, carry, obs),
-        _learning(model, carry, obs),
+        _acting(model, carry, seen(STREAMS)),
+        _learning(model, carry, seen(STEPS, STREAMS)),
         channels,
         rank,
         full,
@@ -102,25 +104,37 @@ def cost(name: str, config: Config) -> Cost:
     )
 
 
-def state(config: Config) -> int:
-    """How many floats the memory of a configuration keeps of a stream. Nothing is computed."""
+def _world(config: Config) -> Env | World:
+    """The world of a configuration; one on the host without its streams."""
     env = environment(config.env)
     if isinstance(env, World):
         env.streams(1).close()
+    return env
+
+
+def state(config: Config) -> int:
+    """How many floats the memory of a configuration keeps of a stream. Nothing is computed."""
+    env = _world(config)
     memory = jax.eval_shape(agent_maker(config, env, Objects()), jax.random.key(0)).memory
     carry = jax.eval_shape(lambda memory: getattr(memory, "memory", memory).init_carry(), memory)
     return sum(x.size for x in jax.tree.leaves(carry) if jnp.issubdtype(x.dtype, jnp.inexact))
 
 
-def _step(model: Any, carry: Any, obs: Array, first: Array) -> tuple[Any, Array]:
+def _seen(space: Space, *batch: int) -> PyTree[Array]:
+    """Observations of a space, of no meaning."""
+    draw = lambda leaf: jnp.abs(jax.random.normal(jax.random.key(1), (*batch, *leaf.shape))).astype(leaf.dtype)
+    return in_form(space, map(draw, leaves(space)))
+
+
+def _step(model: Any, carry: Any, obs: PyTree[Array], first: Array) -> tuple[Any, Array]:
     encoder, memory = model
     return memory.step(carry, encoder(obs), first)
 
 
-def _acting(model: Any, carry: Any, obs: Array) -> float:
+def _acting(model: Any, carry: Any, obs: PyTree[Array]) -> float:
     """Milliseconds of a step of 8 streams; the carry is donated, as a collector does."""
     many = jax.tree.map(lambda x: jnp.array(jnp.broadcast_to(x, (STREAMS, *x.shape))), carry)
-    obs, first = jnp.broadcast_to(obs, (STREAMS, *obs.shape)), jnp.zeros(STREAMS, bool)
+    first = jnp.zeros(STREAMS, bool)
     step = jax.jit(jax.vmap(_step, (None, 0, 0, 0)), donate_argnums=1)
 
     def one() -> None:
@@ -132,16 +146,15 @@ def _acting(model: Any, carry: Any, obs: Array) -> float:
     return _milliseconds(one) / 16
 
 
-def _learning(model: Any, carry: Any, obs: Array) -> float:
+def _learning(model: Any, carry: Any, obs: PyTree[Array]) -> float:
     """Milliseconds of a gradient through 8 streams of 256 steps."""
-    xs = jax.random.normal(jax.random.key(2), (STEPS, STREAMS, *obs.shape))
     first = jnp.zeros((STEPS, STREAMS), bool)
     many = jax.tree.map(lambda x: jnp.broadcast_to(x, (STREAMS, *x.shape)), carry)
 
     def loss(model):
         encoder, memory = model
         remember = jax.vmap(memory.sequence, (0, 1, 1), (0, 1))
-        return remember(many, jax.vmap(jax.vmap(encoder))(xs), first)[1].sum()
+        return remember(many, jax.vmap(jax.vmap(encoder))(obs), first)[1].sum()
 
     gradient = eqx.filter_jit(eqx.filter_grad(loss))
     return _milliseconds(lambda: jax.block_until_ready(gradient(model)))
