@@ -3,6 +3,9 @@
 Steps a CPU-second of all threads, of N streams in one program, beside the library that a world comes from: memory-gym's
 own loop over one environment, in a process of its own, measured in turn. PYTHON has it
 (`pip install --no-deps memory-gym==1.0.2`, numpy, gymnasium, pygame).
+
+`--share`: instead, what part of an update of a preset is its world's: the CPU-seconds of all threads for the steps of
+an update under random actions, of those of the whole update, one seed, measured in turn.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from typing import Any
 
 COMMAND = "python benchmarks/envs.py"
 STREAMS = {1: 0.05, 256: 1.0, 1024: 1.0}  # and the share of a world's steps that they play
@@ -28,28 +32,37 @@ WORLDS = {  # name: registry name, options, steps of all streams in one call, wh
     ),
 }
 PEER_STEPS = 2000
+SHARES = {  # a preset and what is changed
+    "cartpole/mlp": (),
+    "cartpole/gru": (),
+    "tmaze/small": (),
+    "mysterypath/gru, symbolic": ("env.obs=symbolic", "encoder=linear", "num_envs=32"),
+    "mysterypath/gru, pixels": ("num_envs=32",),
+    "craftax/gru": ("num_envs=64",),
+}
+UPDATES = 2  # in one measurement of a share
 
 
-def runner(name: str, options: dict, streams: int, steps: int) -> tuple[Callable[[], None], int]:
+def runner(env: Any, streams: int, steps: int) -> tuple[Callable[[], None], int]:
     """A compiled function that plays all streams on from where its last call ended, and its steps."""
+    import equinox as eqx
     import jax
 
-    from romanesco.envs import ENVS
+    from romanesco.agent.uniform import random_action
 
-    env, T = ENVS[name](**options), max(1, steps // streams)
-    least, n = env.action_space.start, env.action_space.n
+    T = max(1, steps // streams)
 
-    @jax.jit
+    @eqx.filter_jit
     def play(env, key, at):
         def tick(at, key):
             k_act, k_env = jax.random.split(key)
-            actions = jax.random.randint(k_act, (streams,), least, least + n)
+            actions = jax.vmap(lambda key: random_action(key, env.action_space))(jax.random.split(k_act, streams))
             return jax.vmap(env.step)(jax.random.split(k_env, streams), at[0], actions), None
 
         return jax.lax.scan(tick, at, jax.random.split(key, T))[0]  # state and time step: no observation is left out
 
     keys = jax.random.split(jax.random.key(0), streams)
-    at = jax.jit(lambda env, keys: jax.vmap(env.reset)(keys))(env, keys)
+    at = eqx.filter_jit(lambda env, keys: jax.vmap(env.reset)(keys))(env, keys)
     calls = 0
 
     def run() -> None:
@@ -81,18 +94,52 @@ def peer(variant: str) -> dict[str, float]:
     return {"wall": PEER_STEPS / (time.perf_counter() - wall), "cpu": PEER_STEPS / (time.process_time() - cpu)}
 
 
+def share(label: str, repeats: int) -> dict[str, list[float]]:
+    """CPU milliseconds of an update of a preset, of its world's steps alone, and the latter's percentage."""
+    import jax
+    from record import runner as updating
+    from record import times
+
+    from romanesco.lab.build import Objects, environment
+    from romanesco.lab.compose import resolve
+    from romanesco.lab.devices import numerics
+    from romanesco.lab.programs import Programs
+
+    config = resolve(label.partition(",")[0], [*SHARES[label], "seeds=1"])[0]
+    env = environment(config.env)
+    with numerics(config):
+        update = updating(Programs(config, env, Objects(), jax.devices()[:1]), [0], UPDATES)
+        play, _ = runner(env, config.num_envs, UPDATES * config.steps_per_update)
+        pairs = [(times(play, 1)[1][0], times(update, 1)[1][0]) for _ in range(repeats)]
+    ms = 1e3 / UPDATES
+    return {
+        "world, CPU ms": [ms * a for a, _ in pairs],
+        "update, CPU ms": [ms * b for _, b in pairs],
+        "world's share, %": [100 * a / b for a, b in pairs],
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--peer-python", default=sys.executable, help="a Python that has memory-gym")
     parser.add_argument("--peer", choices=("grid", "continuous"), help="measure memory-gym once, as JSON")
     parser.add_argument("--only", choices=WORLDS, action="append", help="a world; again for another")
+    parser.add_argument("--share", action="store_true", help="of presets: what part of an update is the world's")
     parser.add_argument("--streams", type=int, choices=STREAMS, action="append", help="of one program")
     args = parser.parse_args()
     if args.peer:
         print(json.dumps(peer(args.peer)))
         return
     from record import row, write
+
+    from romanesco.envs import ENVS
+
+    if args.share:
+        for label in SHARES:
+            told = share(label, args.repeats).items()
+            write("shares", [row(label, f"{COMMAND} --share", *column) for column in told], replace=False)
+        return
 
     def theirs(variant: str) -> dict[str, float]:
         done = subprocess.run(
@@ -109,7 +156,7 @@ def main() -> None:
     for label in args.only or WORLDS:
         name, options, steps, library = WORLDS[label]
         for streams in args.streams or STREAMS:
-            run, done = runner(name, options, streams, int(STREAMS[streams] * steps))
+            run, done = runner(ENVS[name](**options), streams, int(STREAMS[streams] * steps))
             pairs = [(ours(run, done), theirs(library) if library else None) for _ in range(args.repeats)]
             figures = {"steps/CPU-s": [a["cpu"] for a, _ in pairs], "steps/s": [a["wall"] for a, _ in pairs]}
             if library:
