@@ -9,7 +9,6 @@ from gymnasium.wrappers import AtariPreprocessing, FrameStackObservation
 
 from romanesco.core.errors import BadInput, nearest
 from romanesco.envs import headless
-from romanesco.envs.table import spelled
 
 SKIP, CAP = 4, 108_000  # emulated frames of a step, and of an episode at most
 FIRE = 1  # where a game has this button, it is its second action
@@ -29,13 +28,14 @@ def library() -> Any:
 
 
 def rom(id: str) -> str:
-    """The packaged ROM that is meant, underscores or not; an unknown one raises `BadInput` with the nearest."""
-    known = library().roms.get_all_rom_ids()
-    found = {name.replace("_", ""): name for name in known}.get(spelled(id).replace("_", ""))
+    """The packaged ROM that is meant, underscores and capitals or not; an unknown one raises `BadInput` with the
+    nearest."""
+    plain = lambda name: name.replace("_", "").lower()
+    games = {plain(name): name for name in library().roms.get_all_rom_ids()}
+    found = games.get(plain(id))
     if found is None:
-        raise BadInput(
-            f"env.id={id}: no such game{nearest(spelled(id), known) or ';'} known: {', '.join(sorted(known))}"
-        )
+        near = nearest(plain(id), games) or ";"
+        raise BadInput(f"env.id={id}: no such game{near} known: {', '.join(sorted(games.values()))}")
     if found in DUELS:
         raise BadInput(f"env.id={id}: a game for two players only; there is one agent")
     return found
