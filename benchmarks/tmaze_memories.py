@@ -71,6 +71,12 @@ def share(successes: float, trials: int) -> dict[str, object]:
     return {"value": f"{successes / trials:.3f}", "low": f"{low:.3f}", "high": f"{high:.3f}"}
 
 
+def bounds(scores: list[float]) -> dict[str, object]:
+    """The interval of the IQM over seeds, as columns of a row."""
+    low, high = interval(scores) or (min(scores), max(scores))
+    return {"low": f"{low:.4g}", "high": f"{high:.4g}"}
+
+
 def rows_of(run: Run, world: str, memory: str, length: int) -> list[dict[str, object]]:
     results, model = run.results or {}, run.model or {}
     ends = [s["greedy"] for s in results["seeds"] if s["greedy"]]
@@ -80,14 +86,14 @@ def rows_of(run: Run, world: str, memory: str, length: int) -> list[dict[str, ob
     entry = lambda metric, values: row(name, command, metric, values, len(ends))
     if world == "tmaze_endless":
         told = [entry("P(all right)", [0]) | share(right, episodes)]
-        told.append(entry("corridors solved", [statistics.mean(end["corridors_solved"] for end in ends)]))
+        solved = [statistics.mean(run.evals(seed, "greedy")[-1]["corridors_solved"]) for seed in run.seeds]
+        told.append(entry("IQM corridors solved", [iqm(solved)]) | bounds(solved))
     else:
         reached = round(sum(end["reached"] * end["episodes"] for end in ends))
         told = [entry("P(reach)", [0]) | share(reached, episodes)]
         told.append(entry("P(correct given reach)", [0]) | (share(right, reached) if reached else {"value": "n/a"}))
     scores = [end["mean"] for end in ends]
-    low, high = interval(scores) or (min(scores), max(scores))
-    told.append(entry("IQM return", [iqm(scores)]) | {"low": f"{low:.4g}", "high": f"{high:.4g}"})
+    told.append(entry("IQM return", [iqm(scores)]) | bounds(scores))
     told.append(entry("seeds with success > 95 %", [sum(end["success"] > 0.95 for end in ends)]))
     steps = [at for seed in run.seeds if (at := learned_at(run, seed)) is not None]
     told.append(entry("seeds that learned", [len(steps)]))
