@@ -48,15 +48,13 @@ def runner(env: Any, streams: int, steps: int) -> tuple[Callable[[], None], int]
     import equinox as eqx
     import jax
 
-    from romanesco.agent.uniform import random_action
-
-    T = max(1, steps // streams)
+    T, least, n = max(1, steps // streams), env.action_space.start, env.action_space.n
 
     @eqx.filter_jit
     def play(env, key, at):
         def tick(at, key):
             k_act, k_env = jax.random.split(key)
-            actions = jax.vmap(lambda key: random_action(key, env.action_space))(jax.random.split(k_act, streams))
+            actions = jax.random.randint(k_act, (streams,), least, least + n)
             return jax.vmap(env.step)(jax.random.split(k_env, streams), at[0], actions), None
 
         return jax.lax.scan(tick, at, jax.random.split(key, T))[0]  # state and time step: no observation is left out
@@ -105,7 +103,7 @@ def share(label: str, repeats: int) -> dict[str, list[float]]:
     from romanesco.lab.devices import numerics
     from romanesco.lab.programs import Programs
 
-    config = resolve(label.partition(",")[0], [*SHARES[label], "seeds=1"])[0]
+    config = resolve(label.partition(",")[0], [*SHARES[label], "seeds=1", "eval.every=0"])[0]
     env = environment(config.env)
     with numerics(config):
         update = updating(Programs(config, env, Objects(), jax.devices()[:1]), [0], UPDATES)
@@ -136,6 +134,8 @@ def main() -> None:
     from romanesco.envs import ENVS
 
     if args.share:
+        if args.only or args.streams:
+            parser.error("--share is of presets; it takes neither --only nor --streams")
         for label in SHARES:
             told = share(label, args.repeats).items()
             write("shares", [row(label, f"{COMMAND} --share", *column) for column in told], replace=False)

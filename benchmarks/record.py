@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import datetime
+import functools
 import os
 import platform
 import statistics
@@ -33,9 +34,12 @@ def hardware() -> str:
     return f"{len(os.sched_getaffinity(0))} cores, {model}"
 
 
+@functools.cache
 def commit() -> str:
-    done = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=HERE, capture_output=True, text=True)
-    return done.stdout.strip() or "unknown"
+    """What is measured, as it was when first asked: the commit, with a `+` where files differ from it."""
+    git = lambda *words: subprocess.run(["git", *words], cwd=HERE.parent, capture_output=True, text=True).stdout.strip()
+    changed = git("status", "--porcelain", "--", ".", ":!benchmarks/results")
+    return (git("rev-parse", "--short", "HEAD") or "unknown") + "+" * bool(changed)
 
 
 def row(name: str, command: str, metric: str, values: Sequence[float], seeds: int | str = "") -> dict[str, object]:

@@ -7,7 +7,7 @@ import pytest
 from romanesco.core.errors import BadInput
 from romanesco.core.spaces import Box, Discrete
 from romanesco.lab.compose import resolve
-from romanesco.lab.costs import _seen, cost, costs, effective_rank, models
+from romanesco.lab.costs import _shown, cost, costs, effective_rank, models
 from romanesco.memory import AGaLiTe
 from romanesco.memory.slots import read
 
@@ -57,7 +57,7 @@ def test_any_preset_is_measured_on_what_its_world_shows():
     found = of("cartpole/cross", "encoder.width=8", "memory=gru", "memory.units=4", "seeds=1")
     assert found.state == 4 and found.learning_ms > found.acting_ms > 0
     space = {"image": Box((3, 2), np.uint8, 0, 255), "n": Discrete(5), "allowed": Box((2,), bool, 0, 1)}
-    seen = _seen(space, 7)
+    seen = _shown(space, 7)
     assert {k: (x.shape, x.dtype) for k, x in seen.items()} == {
         "image": ((7, 3, 2), np.uint8), "n": ((7,), np.int32), "allowed": ((7, 2), bool)
     }  # fmt: skip

@@ -240,6 +240,7 @@ def test_workers_do_not_hear_what_asks_a_run_to_end():
     env.close()
 
 
+@pytest.mark.slow
 def test_workers_end_with_what_started_them():
     code = "import romanesco as rm\n"
     code += "make = lambda: rm.make('gymnasium:CartPole-v1', num_envs=1, vectorization='async')\n"

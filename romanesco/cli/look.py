@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from romanesco.cli.terminal import FAILED, Json, Root, app, listed, say, table
-from romanesco.core.errors import BadInput
+from romanesco.core.errors import BadInput, among
 
 
 @app.command()
@@ -69,7 +69,6 @@ def list_(
 
     Like: romanesco list memories agalite
     """
-    from romanesco.core.errors import nearest
     from romanesco.lab import catalog
 
     words = [word for word in [name or "", *context.args] if "=" in word]
@@ -87,13 +86,13 @@ def list_(
         say(json.dumps(everything, indent=1) if as_json else catalog.overview())
         return
     if kind not in everything:
-        raise BadInput(f"list {kind}{nearest(kind, everything)}; there are {', '.join(everything)}")
+        raise BadInput(f"list {kind}{among(kind, everything)}")
     rows = everything[kind]
     if name is not None:
         rows = [row for row in rows if row["name"] == name]
         if not rows:
             names = [row["name"] for row in everything[kind]]
-            raise BadInput(f"no {name} in {kind}{nearest(name, names)}; there are {', '.join(names)}")
+            raise BadInput(f"no {name} in {kind}{among(name, names)}")
         rows = rows[0].get("settings", rows) if not as_json else rows
         if not as_json and rows and "key" in rows[0]:
             listed(rows, False, ["key", "type", "default", "help"], ["key", "type", "default", "help"])
@@ -103,19 +102,17 @@ def list_(
 
 def _costs(name: str | None, words: list[str], as_json: bool) -> None:
     """The costs of a preset's model, or of the T-Maze's whose memory has this name, or of all."""
-    from romanesco.core.errors import nearest
     from romanesco.lab import costs
     from romanesco.lab.compose import resolve
+    from romanesco.lab.files import presets
 
     memory = lambda model: resolve(model, ["seeds=1"])[0].memory.name
-    if name and "/" in name:
-        models = [name]
-    else:
-        models = [model for model in costs.models() if name in (None, memory(model), model.partition("/")[2])]
+    models = [model for model in costs.models() if name in (None, memory(model), model.partition("/")[2])]
+    models = [name] if name in presets() else models
     if not models:
         from romanesco.memory import MEMORIES
 
-        raise BadInput(f"--costs: no memory {name}{nearest(name or '', list(MEMORIES))} known: {', '.join(MEMORIES)}")
+        raise BadInput(f"--costs: no memory or preset {name}{among(name or '', [*MEMORIES, *presets()])}")
     found = []
     for one in costs.costs(models, words):
         say(f"measured {one.name}", error=True)

@@ -24,5 +24,11 @@ def nearest(name: str, options: Iterable[str]) -> str:
     return f"; did you mean `{close[0]}`?" if close else ""
 
 
+def among(name: str, options: Iterable[str]) -> str:
+    """-> "; did you mean `x`? known: x, y", or "; known: x, y": how a message about a name that is none goes on."""
+    known = list(options)
+    return f"{nearest(name, known) or ';'} known: {', '.join(known)}"
+
+
 class HostFault(Exception):
     """A world outside the program that broke, died or fell silent: which stream, at which step, and how."""

@@ -6,7 +6,7 @@ import importlib.metadata
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from romanesco.core.errors import BadInput, nearest
+from romanesco.core.errors import BadInput, among
 
 
 class Registry(Mapping[str, Any]):
@@ -29,9 +29,7 @@ class Registry(Mapping[str, Any]):
 
     def __getitem__(self, name: str) -> Any:
         if name not in self.targets:
-            raise BadInput(
-                f"unknown {self.kind} `{name}`{nearest(name, self.targets)} known: {', '.join(self.targets)}"
-            )
+            raise BadInput(f"unknown {self.kind} `{name}`{among(name, self.targets)}")
         module, _, attribute = self.targets[name].partition(":")
         return getattr(importlib.import_module(module), attribute)
 

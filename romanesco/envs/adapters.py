@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Key, PyTree
 
-from romanesco.core.errors import BadInput, nearest
+from romanesco.core.errors import BadInput, among
 from romanesco.core.spaces import Box, Discrete, Space, frozen
 from romanesco.envs.episodes import Dynamics, Episodes
 from romanesco.envs.pure import Held
@@ -60,7 +60,7 @@ def _module(name: str, asked: str) -> Any:
 
 def _known(library: str, id: str, ids: Iterable[str]) -> None:
     if id not in (known := sorted(ids)):
-        raise BadInput(f"unknown {library} id `{id}`{nearest(id, known) or ';'} known: {', '.join(known)}")
+        raise BadInput(f"unknown {library} id `{id}`{among(id, known)}")
 
 
 def _box(shape: Any, dtype: Any, low: Any, high: Any) -> Box:

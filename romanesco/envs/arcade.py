@@ -7,7 +7,7 @@ from typing import Any
 import gymnasium
 from gymnasium.wrappers import AtariPreprocessing, FrameStackObservation
 
-from romanesco.core.errors import BadInput, nearest
+from romanesco.core.errors import BadInput, among
 from romanesco.envs import headless
 
 SKIP, CAP = 4, 108_000  # emulated frames of a step, and of an episode at most
@@ -34,8 +34,7 @@ def rom(id: str) -> str:
     games = {plain(name): name for name in library().roms.get_all_rom_ids()}
     found = games.get(plain(id))
     if found is None:
-        near = nearest(plain(id), games) or ";"
-        raise BadInput(f"env.id={id}: no such game{near} known: {', '.join(sorted(games.values()))}")
+        raise BadInput(f"env.id={id}: no such game{among(id.lower(), sorted(games.values()))}")
     if found in DUELS:
         raise BadInput(f"env.id={id}: a game for two players only; there is one agent")
     return found

@@ -64,7 +64,8 @@ class Dynamics(eqx.Module):
 
 
 class Altered(Dynamics):
-    """A dynamics that is another one but for what is overridden; a further episode starts from its own `init`."""
+    """A dynamics that is another one but for what is overridden. A further episode starts from its own `init`, and
+    `at`, `life` and `deterministic` are not the other's."""
 
     dynamics: eqx.AbstractVar[Dynamics]
 

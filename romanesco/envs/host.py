@@ -50,6 +50,8 @@ class Host:
                 f"{type(vector).__name__} resets in mode {getattr(mode, 'name', mode)}; construct it with "
                 "autoreset_mode=gymnasium.vector.AutoresetMode.NEXT_STEP, or give a single environment or a factory"
             )
+        self.close = weakref.finalize(self, _end, vector)  # once: by a call, with this object, or with the program
+        atexit.register(self.close)  # before the program waits for its processes
         self.vector, self.timeout, self.num_envs = vector, timeout, vector.num_envs
         self.observation_space = ours(vector.single_observation_space, "observation")
         self.action_space = ours(vector.single_action_space, "action")
@@ -58,8 +60,6 @@ class Host:
         self._reset_now = np.zeros(self.num_envs, bool)
         self._return, self._length = np.zeros(self.num_envs), np.zeros(self.num_envs)
         self._told: dict[str, np.ndarray] = {}
-        self.close = weakref.finalize(self, _end, vector)  # once: by a call, with this object, or with the program
-        atexit.register(self.close)  # before the program waits for its processes
 
     def reset(self, key: Key[Array, "B"]) -> TimeStep:
         seeds = [int(x) >> 1 for x in np.asarray(jax.vmap(jax.random.bits)(key), np.uint32)]

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from romanesco.core.errors import BadInput, nearest
+from romanesco.core.errors import BadInput, among
 from romanesco.core.spaces import Discrete, MultiDiscrete, Space
 from romanesco.envs.episodes import Altered, Dynamics, Episodes
 
@@ -291,7 +291,7 @@ def _game(kind: type[Game], *levels: tuple) -> Callable[..., Episodes]:
 
     def make(*, difficulty: str = "easy", recall: bool = False, max_steps: int | None = None) -> Episodes:
         if difficulty not in LEVELS:
-            raise BadInput(f"difficulty={difficulty}{nearest(difficulty, LEVELS) or ';'} one of {', '.join(LEVELS)}")
+            raise BadInput(f"difficulty={difficulty}{among(difficulty, LEVELS)}")
         game = kind(*levels[LEVELS.index(difficulty)])
         limit = getattr(game, "limit", None) if max_steps is None else max_steps
         return Episodes(Recalled(game) if recall else game, limit)

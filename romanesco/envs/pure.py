@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Array, Float, Key, PyTree, UInt8
 
 from romanesco.core import spaces
-from romanesco.core.errors import BadInput, nearest
+from romanesco.core.errors import BadInput, among, nearest
 from romanesco.envs import headless
 from romanesco.envs.episodes import Dynamics, Episodes
 from romanesco.envs.randomize import Randomized, Ranges, check
@@ -223,9 +223,7 @@ def _classic(
     params = PARAMS.get(name, {})
     for field, value in numbers.items():
         if field not in params:
-            raise BadInput(
-                f"{name} has no parameter `{field}`{nearest(field, params) or ';'} known: {', '.join(params)}"
-            )
+            raise BadInput(f"{name} has no parameter `{field}`{among(field, params)}")
         if not math.isfinite(value):
             raise BadInput(f"{field}={value}: a finite number, {params[field].default} by default")
     check(randomize, params, context)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from romanesco.core.errors import BadInput, nearest
+from romanesco.core.errors import BadInput, among
 from romanesco.lab.compose import resolve
 from romanesco.lab.config import Config
 from romanesco.lab.fields import show
@@ -85,7 +85,7 @@ def arms(preset: str, controls: Sequence[str], overrides: Sequence[str] = ()) ->
     budget."""
     for name in controls:
         if name not in CONTROLS:
-            raise BadInput(f"control `{name}`{nearest(name, CONTROLS) or ';'} there are {', '.join(CONTROLS)}")
+            raise BadInput(f"control `{name}`{among(name, CONTROLS)}")
         if list(controls).count(name) > 1:
             raise BadInput(f"control `{name}`: named twice")
     (full, *others) = resolve(preset, overrides)

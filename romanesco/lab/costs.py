@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PyTree
 
+from romanesco.agent.agent import seen
 from romanesco.core.errors import BadInput
 from romanesco.core.spaces import Space, in_form, leaves
 from romanesco.core.types import Env
@@ -83,9 +84,9 @@ def cost(name: str, config: Config) -> Cost:
     agent = agent_maker(config, env, Objects())(jax.random.key(0))
     model = (agent.encoder, agent.memory)
     carry = agent.memory.init_carry()
-    seen = functools.partial(_seen, env.observation_space)
+    shown = functools.partial(_shown, seen(env.observation_space))
     new = jnp.array(False)
-    program = jax.jit(_step).lower(model, carry, seen(), new).compile()
+    program = jax.jit(_step).lower(model, carry, shown(), new).compile()
     counted = program.cost_analysis()
     flops = (counted[0] if isinstance(counted, list) else counted or {}).get("flops")
     rank, full = _rank(agent.memory)
@@ -95,8 +96,8 @@ def cost(name: str, config: Config) -> Cost:
         sum(x.size for x in jax.tree.leaves(eqx.filter(model, eqx.is_inexact_array))),
         sum(x.size for x in jax.tree.leaves(carry) if jnp.issubdtype(x.dtype, jnp.inexact)),
         None if flops is None else flops / 1e6,
-        _acting(model, carry, seen(STREAMS)),
-        _learning(model, carry, seen(STEPS, STREAMS)),
+        _acting(model, carry, shown(STREAMS)),
+        _learning(model, carry, shown(STEPS, STREAMS)),
         channels,
         rank,
         full,
@@ -120,7 +121,7 @@ def state(config: Config) -> int:
     return sum(x.size for x in jax.tree.leaves(carry) if jnp.issubdtype(x.dtype, jnp.inexact))
 
 
-def _seen(space: Space, *batch: int) -> PyTree[Array]:
+def _shown(space: Space, *batch: int) -> PyTree[Array]:
     """Observations of a space, of no meaning."""
     draw = lambda leaf: jnp.abs(jax.random.normal(jax.random.key(1), (*batch, *leaf.shape))).astype(leaf.dtype)
     return in_form(space, map(draw, leaves(space)))

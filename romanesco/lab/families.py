@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from romanesco.core.errors import BadInput, nearest
+from romanesco.core.errors import BadInput, among
 
 LIMIT = 300.0  # seconds; Craftax compiles for a minute, and processes its textures for another, once
 
@@ -52,7 +52,7 @@ def chosen(said: str | None) -> list[str]:
     names = [name.strip() for name in said.split(",")] if said else list(FAMILIES)
     for name in names:
         if name not in FAMILIES:
-            raise BadInput(f"--envs {name}{nearest(name, FAMILIES) or ';'} families: {', '.join(FAMILIES)}")
+            raise BadInput(f"--envs {name}{among(name, FAMILIES)}")
     return names
 
 

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from romanesco.core.errors import BadInput, check_positive, nearest
+from romanesco.core.errors import BadInput, among, check_positive
 from romanesco.core.layers import dense, orthogonal, widen
 from romanesco.memory.basis import Layout, check_basis, layout
 from romanesco.memory.chunks import phases
@@ -21,7 +21,7 @@ FEATURES = {"relu": jax.nn.relu, "softplus": jax.nn.softplus}
 
 def check_feature(name: str) -> None:
     if name not in FEATURES:
-        raise BadInput(f"feature_map `{name}`{nearest(name, FEATURES)} allowed: {', '.join(FEATURES)}")
+        raise BadInput(f"feature_map `{name}`{among(name, FEATURES)}")
 
 
 class AGaLiTe(eqx.Module):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from romanesco.core.errors import BadInput, nearest
+from romanesco.core.errors import BadInput, among
 
 BASES = ("quadrature", "reference")
 EPSILON = 1e-5  # added to the divisor after its factor rho
@@ -79,7 +79,7 @@ def layout(basis: str, channels: int) -> Layout:
 def check_basis(basis: str, channels: int) -> str | None:
     """Raises BadInput for a basis that does not exist. -> what to warn of, where channels repeat one another."""
     if basis not in BASES:
-        raise BadInput(f"basis `{basis}`{nearest(basis, BASES)} allowed: {', '.join(BASES)}")
+        raise BadInput(f"basis `{basis}`{among(basis, BASES)}")
     if channels < 1:
         raise BadInput(f"channels={channels}: at least 1 is needed")
     rank = channel_rank(basis, channels)

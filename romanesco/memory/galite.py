@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Key
 
-from romanesco.core.errors import BadInput, check_positive, nearest
+from romanesco.core.errors import BadInput, among, check_positive
 from romanesco.core.layers import dense, orthogonal, widen
 from romanesco.core.scan import scan_steps
 from romanesco.memory.agalite import FEATURES, check_feature
@@ -76,7 +76,7 @@ class GaLiTe(eqx.Module):
     ):
         """`eta` is 4 unless given, 2 with `decay="reference"`."""
         if decay not in DECAYS:
-            raise BadInput(f"decay `{decay}`{nearest(decay, DECAYS)} allowed: {', '.join(DECAYS)}")
+            raise BadInput(f"decay `{decay}`{among(decay, DECAYS)}")
         eta = {"outer": 4, "reference": 2}[decay] if eta is None else eta
         check_positive(heads=heads, head_size=head_size, eta=eta)
         check_feature(feature_map)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Key, PyTree
 
 from romanesco.core.attention import MultiHead, Pool
-from romanesco.core.errors import BadInput, nearest
+from romanesco.core.errors import BadInput, among
 from romanesco.core.layers import Norm, widen
 from romanesco.core.scan import scan_steps
 from romanesco.core.types import Carry, Memory
@@ -47,7 +47,7 @@ class Glimpse(eqx.Module):
     ):
         """`memory(size, key=)` makes the memory that asks, over vectors [D]; `scores` is as in `MultiHead`."""
         if when not in WHENS:
-            raise BadInput(f"when `{when}`{nearest(when, WHENS)} allowed: {', '.join(WHENS)}")
+            raise BadInput(f"when `{when}`{among(when, WHENS)}")
         if heads < 1 or size % heads:
             divisors = ", ".join(str(n) for n in range(1, size + 1) if size % n == 0)
             raise BadInput(f"heads={heads} does not divide size={size}; divisors: {divisors}")

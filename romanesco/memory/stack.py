@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Key
 
-from romanesco.core.errors import BadInput, nearest
+from romanesco.core.errors import BadInput, among
 from romanesco.core.layers import ACTIVATIONS, Norm, dense, lecun, orthogonal, project
 
 INITS: dict[str, Callable] = {"orthogonal": orthogonal, "lecun": lecun}
@@ -166,7 +166,7 @@ def _style(cell_class: Any, asked: dict[str, Any]) -> Stacked:
     for field, options in {"gate": GATES, "act": ACTIVATIONS, "ffn_act": ACTIVATIONS, "init": INITS}.items():
         name = getattr(style, field)
         if name not in options:
-            raise BadInput(f"{field} `{name}`{nearest(name, options)} allowed: {', '.join(options)}")
+            raise BadInput(f"{field} `{name}`{among(name, options)}")
     if style.ffn is not None and style.ffn < 1:
         raise BadInput(f"ffn={style.ffn}: at least 1 is needed")
     return style

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from romanesco.core.errors import BadInput, nearest
+from romanesco.core.errors import BadInput, among
 from romanesco.study import inference, stats, survival
 from romanesco.study.arms import Arm, mismatches
 from romanesco.study.power import detectable, power_table
@@ -89,7 +89,7 @@ def _chosen(arms: Sequence[Arm], against: str | None) -> list[tuple[Arm, Arm]]:
     base = next((arm for arm in arms if arm.name == against), None)
     if base is None:
         names = [arm.name for arm in arms]
-        raise BadInput(f"against={against}: no such arm{nearest(against, names)}; there are {', '.join(names)}")
+        raise BadInput(f"against={against}: no such arm{among(against, names)}")
     return [(base, arm) for arm in arms if arm is not base]
 
 

@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float, Key, PyTree
 
 from romanesco.agent.encoders.choices import CONTROLS, GLIMPSES, POOLS
 from romanesco.core.attention import Block, Pool
-from romanesco.core.errors import BadInput, nearest
+from romanesco.core.errors import BadInput, among
 from romanesco.core.layers import MLP, Norm
 
 MATCH = 0.02  # how far the parameters of a control may be apart
@@ -31,7 +31,7 @@ def check(count: int, width: int, heads: int, layers: int, pool: str, control: s
         raise BadInput(f"encoder.layers={layers}: at least 1 is needed")
     for name, value, options in (("pool", pool, POOLS), ("control", control, CONTROLS)):
         if value not in options:
-            raise BadInput(f"encoder.{name}={value}{nearest(value, options) or ';'} allowed: {', '.join(options)}")
+            raise BadInput(f"encoder.{name}={value}{among(value, options)}")
     if control == "mlp_matched" and pool in GLIMPSES:
         raise BadInput(
             f"encoder.control=mlp_matched makes one vector of the tokens, encoder.pool={pool} leaves them to a memory; "
