@@ -45,7 +45,7 @@ def session(marks: str, **variables: str) -> Counter:
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
         workers = ["-n", WORKERS, "--dist", "worksteal"] if WORKERS > 1 else []
-        options = ["-q", "-m", marks, "--durations", 5, f"--junitxml={report}", *workers]
+        options = ["-q", "-m", marks, "--durations", 20, f"--junitxml={report}", *workers]
         status = call(sys.executable, "-m", "pytest", *options, **variables)
         suite = ET.parse(report).getroot().find("testsuite") if report.exists() else None
     names = ("tests", "failures", "errors", "skipped")
