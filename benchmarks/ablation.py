@@ -29,15 +29,15 @@ def rows_of(told: dict) -> list[dict[str, object]]:
         name, model = arm["name"], told["models"][arm["name"]]
 
         def entry(metric: str, value: float, interval: list[float] | None = None, name: str = name, n: int = arm["n"]):
-            return row(name, COMMAND, metric, [value, *(interval or [value])], n) | {"value": f"{value:.4g}"}
+            return row(name, COMMAND, metric, [value], n, interval=interval)
 
         ends = [seed["greedy"] for seed in (Run(told["runs"][name]).results or {})["seeds"]]
         rows += [
             entry("IQM return", arm["iqm"], arm["interval"]),
             entry("mean return", arm["mean"], arm["mean_interval"]),
             entry("seeds with success > 95 %", sum(end["success"] > 0.95 for end in ends)),
-            row(name, COMMAND, "parameters", [model["parameters"]], arm["n"]),
-            row(name, COMMAND, "state", [model["carry"]], arm["n"]),
+            entry("parameters", model["parameters"]),
+            entry("state", model["carry"]),
         ]
         if pair := pairs.get(name):
             rows += [entry("full - it", pair["difference"], pair["interval"]), entry("p, Holm", pair["p_holm"])]

@@ -21,10 +21,11 @@ def rows_of(runs: list[Run]) -> list[dict[str, object]]:
     scores = np.array([s["greedy"]["mean"] for r in runs for s in (r.results or {})["seeds"] if s["greedy"]])
     steps = (run.results or {})["steps"]
     command = f"romanesco train {run.config['preset']} seeds={len(scores)}"
-    made = row(run.label, command, "greedy return after its budget", [float(iqm(scores))], len(scores))
-    low, high = interval(scores) or (float("nan"), float("nan"))
-    made |= {"low": f"{low:.4g}", "high": f"{high:.4g}"}
-    rows = [made, row(run.label, command, "env steps a seed", [steps], len(scores))]
+    bounds = interval(scores) or (float("nan"), float("nan"))
+    rows = [
+        row(run.label, command, "greedy return after its budget", [float(iqm(scores))], len(scores), interval=bounds),
+        row(run.label, command, "env steps a seed", [steps], len(scores)),
+    ]
     if run.threshold is not None:
         solved = int((scores >= run.threshold).sum())
         rows.append(row(run.label, command, "seeds at the threshold", [solved], len(scores)))

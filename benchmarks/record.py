@@ -42,12 +42,14 @@ def commit() -> str:
     return (git("rev-parse", "--short", "HEAD") or "unknown") + "+" * bool(changed)
 
 
-def row(name: str, command: str, metric: str, values: Sequence[float], seeds: int | str = "") -> dict[str, object]:
-    """One row: the median of the values and their range."""
+def row(
+    name: str, command: str, metric: str, values: Sequence[float], seeds: int | str = "",
+    *, interval: Sequence[float] | None = None,
+) -> dict[str, object]:  # fmt: skip
+    """One row: the median of the values and their range, or `interval`."""
     form = lambda x: f"{x:.4g}" if abs(x) < 1e4 else f"{x:.0f}"
-    spread = dict(
-        zip(("value", "low", "high"), map(form, (statistics.median(values), min(values), max(values))), strict=True)
-    )
+    told = (statistics.median(values), *(interval or (min(values), max(values))))
+    spread = dict(zip(("value", "low", "high"), map(form, told), strict=True))
     made = {"commit": commit(), "date": datetime.date.today().isoformat(), "hardware": hardware()}
     return {"row": name, "command": command, "metric": metric, **spread, "seeds": seeds, **made}
 

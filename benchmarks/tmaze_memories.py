@@ -71,12 +71,6 @@ def share(successes: float, trials: int) -> dict[str, object]:
     return {"value": f"{successes / trials:.3f}", "low": f"{low:.3f}", "high": f"{high:.3f}"}
 
 
-def bounds(scores: list[float]) -> dict[str, object]:
-    """The interval of the IQM over seeds, as columns of a row."""
-    low, high = interval(scores) or (min(scores), max(scores))
-    return {"low": f"{low:.4g}", "high": f"{high:.4g}"}
-
-
 def rows_of(run: Run, world: str, memory: str, length: int) -> list[dict[str, object]]:
     results, model = run.results or {}, run.model or {}
     ends = [s["greedy"] for s in results["seeds"] if s["greedy"]]
@@ -84,16 +78,16 @@ def rows_of(run: Run, world: str, memory: str, length: int) -> list[dict[str, ob
     right = round(sum(end["success"] * end["episodes"] for end in ends))
     name, command = f"L {length}, {memory}", f"python benchmarks/tmaze_memories.py --world {world} --lengths {length}"
     entry = lambda metric, values: row(name, command, metric, values, len(ends))
+    middle = lambda metric, scores: row(name, command, metric, [iqm(scores)], len(ends), interval=interval(scores))
     if world == "tmaze_endless":
         told = [entry("P(all right)", [0]) | share(right, episodes)]
         solved = [statistics.mean(run.evals(seed, "greedy")[-1]["corridors_solved"]) for seed in run.seeds]
-        told.append(entry("IQM corridors solved", [iqm(solved)]) | bounds(solved))
+        told.append(middle("IQM corridors solved", solved))
     else:
         reached = round(sum(end["reached"] * end["episodes"] for end in ends))
         told = [entry("P(reach)", [0]) | share(reached, episodes)]
         told.append(entry("P(correct given reach)", [0]) | (share(right, reached) if reached else {"value": "n/a"}))
-    scores = [end["mean"] for end in ends]
-    told.append(entry("IQM return", [iqm(scores)]) | bounds(scores))
+    told.append(middle("IQM return", [end["mean"] for end in ends]))
     told.append(entry("seeds with success > 95 %", [sum(end["success"] > 0.95 for end in ends)]))
     steps = [at for seed in run.seeds if (at := learned_at(run, seed)) is not None]
     told.append(entry("seeds that learned", [len(steps)]))

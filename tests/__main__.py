@@ -1,6 +1,6 @@
 """Everything that a change must pass: `python -m tests`, or `python -m tests style laws` for some of its steps.
 
-style, types; laws: tests of the specification, compiled by what compiles fastest, in less than half the time;
+style, types; laws: all tests but those of learning, compiled by what compiles fastest, in less than half the time;
 learning: tests in which agents learn, optimized; docs; wheel: the package alone in an empty environment.
 Compiled programs are kept in .jax_cache. The last line counts what passed and failed: tests, and the commands of other
 steps.

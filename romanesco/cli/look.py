@@ -107,8 +107,8 @@ def _costs(name: str | None, words: list[str], as_json: bool) -> None:
     from romanesco.lab.files import presets
 
     memory = lambda model: resolve(model, ["seeds=1"])[0].memory.name
-    models = [model for model in costs.models() if name in (None, memory(model), model.partition("/")[2])]
-    models = [name] if name in presets() else models
+    named = lambda model: name in (None, memory(model), model.partition("/")[2])
+    models = [name] if name in presets() else list(filter(named, costs.models()))
     if not models:
         from romanesco.memory import MEMORIES
 
