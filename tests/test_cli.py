@@ -38,7 +38,7 @@ def test_a_run_leaves_a_whole_folder(trained):
 
 def test_first_ratio_is_one_in_every_row(trained):
     rows = [json.loads(line) for line in (trained / "runs/cartpole/mlp/one/metrics.jsonl").read_text().splitlines()]
-    assert rows and all(row["train/off_policy"] < 1e-4 for row in rows)
+    assert rows and all(row["train/off_policy"] < 1e-4 and row["time/device_s"] > 0 for row in rows)
 
 
 def test_eval_reads_the_run_by_any_of_its_names(trained):

@@ -56,6 +56,8 @@ def test_seeds_get_processes_and_more_of_them_later(tmp_path):
 
 def test_an_object_runs_its_seeds_here(tmp_path):
     run = rm.train(None, *SMALL, env=Scripted, total_steps=64, seeds=2, root=tmp_path, name="own")
+    spent = {f"time/{phase}_s" for phase in ("compile", "env", "policy", "learn", "eval", "log")}
+    assert all(spent <= set(row) for row in rows(run.path))
     assert {row["seed"] for row in rows(run.path)} == {0, 1} and not (run.path / "seeds").exists()
     assert rm.load(run.path, seed=1)(np.zeros(2, np.float32)) in (0, 1)
 

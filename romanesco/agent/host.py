@@ -17,6 +17,7 @@ from jaxtyping import Array, Key, PyTree
 from romanesco.agent.evaluate import PATIENCE
 from romanesco.agent.rollout import Streams, act, finish
 from romanesco.core.actions import enter
+from romanesco.core.clock import Clock
 from romanesco.core.types import Actor, HostEnv, Rollout, TimeStep
 
 STREAMS = 16  # of an evaluation, at most
@@ -102,22 +103,34 @@ def _stacked(rows: list[PyTree]) -> PyTree:
 
 
 def collect_host(
-    key: Key[Array, ""], world: Any, env: HostEnv, actor: Actor, streams: Streams, horizon: int
+    key: Key[Array, ""],
+    world: Any,
+    env: HostEnv,
+    actor: Actor,
+    streams: Streams,
+    horizon: int,
+    clock: Clock | None = None,
 ) -> tuple[Streams, Rollout, dict[str, np.ndarray]]:
-    """T steps of every stream -> streams, rollout, and the metrics of the episodes that ended, [episodes] each."""
+    """T steps of every stream -> streams, rollout, and the metrics of the episodes that ended, [episodes] each. The
+    clock tells the world (`env`) and the agent (`policy`) apart."""
+    clock = clock or Clock("policy")
     keys = jax.random.split(key, horizon)
     ws, carry, ts = streams.env_state, streams.carry, _seen(world, streams.ts)
     seen, ended = [], []
     for t in range(horizon):
-        (carry, *said), (k_world, k_after, ws, entered) = compiled(
-            _tick, world, actor, ws, carry, ts, keys, np.int32(t)
-        )
+        with clock("policy"):
+            (carry, *said), (k_world, k_after, ws, entered) = compiled(
+                _tick, world, actor, ws, carry, ts, keys, np.int32(t)
+            )
+            entered = jax.tree.map(np.asarray, entered)
         seen.append((ts, *said))
-        ws, ts = _settled(world, k_after, ws, env.step(k_world, jax.tree.map(np.asarray, entered)))
+        with clock("env"):
+            ws, ts = _settled(world, k_after, ws, env.step(k_world, entered))
         if np.any(last := np.asarray(ts.last)):
             ended.append({name: x[last] for name, x in scores(world, env).items()})
     after = Streams(ws, carry, ts)
-    rollout = compiled(finish, actor, streams.carry, after, *_stacked(seen))
+    with clock("policy"):
+        rollout = compiled(finish, actor, streams.carry, after, *_stacked(seen))
     return after, rollout, _episodes(ended)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from romanesco.agent.agent import blank
 from romanesco.agent.host import STREAMS, begin, collect_host, compiled, evaluate_host
 from romanesco.agent.rollout import Streams
+from romanesco.core.clock import Clock
 from romanesco.core.mesh import deal
 from romanesco.core.types import HostEnv, Rollout, TimeStep
 from romanesco.envs.world import World
@@ -28,10 +29,11 @@ class HostPrograms:
     """What a run on the host needs: one set of streams a seed, and programs for what happens between two steps."""
 
     batched = False
+    phase = "log"  # what of a chunk its own clock does not name
     fresh_evaluations = True  # the n-th evaluation is the same for all agents; a world's few seeds judge none twice
 
     def __init__(self, config: Config, world: World, objects: Objects, devices: Sequence[Any]):
-        self.config, self.devices = config, devices[:1]
+        self.config, self.devices, self.clock = config, devices[:1], Clock("log")
         self.setup = setup(config, world, objects)
         self.world, self.room = world, room(config)
         make = agent_maker(config, world, objects)
@@ -95,10 +97,12 @@ class HostPrograms:
         for number in range(first, first + count):
             k_collect, _ = train.update_keys(key, number)
             actor = state.learner.actor
-            streams, rollout, ended = collect_host(k_collect, told.env, env, actor, state.streams, told.horizon)
-            state, metrics = compiled(
-                train.learn, key, state, told, np.int32(number), np.int32(total), streams, rollout
-            )
+            streams, rollout, ended = collect_host(k_collect, told.env, env, actor, state.streams, told.horizon,
+                                                   self.clock)  # fmt: skip
+            with self.clock("learn"):
+                state, metrics = jax.block_until_ready(
+                    compiled(train.learn, key, state, told, np.int32(number), np.int32(total), streams, rollout)
+                )
             rows.append({**jax.device_get(metrics), **_episodes(ended, rollout)})
             if int(state.failed) >= 0:
                 self._bad[np.asarray(jax.random.key_data(key)).tobytes()] = rollout

@@ -100,24 +100,25 @@ class Loop:
                 log.close()
 
     def _group(self, group: Group, *, fresh: bool) -> None:
-        began = time.monotonic()
-        self.programs.compile(group.seeds, begin=fresh)
-        if fresh:
-            group.begin(self.source)
-        self.programs.ready()
+        clock = self.programs.clock
+        with clock("compile"):
+            self.programs.compile(group.seeds, begin=fresh)
+            if fresh:
+                group.begin(self.source)
+            self.programs.ready()
         facts = panel.Facts(
             f"{self.task}/{self.agent}  {self.folder.path.name}",
             total=self.config.final_step, seeds=len(group.seeds), threshold=self.env.threshold,
             limit=OFF_POLICY[self.config.precision],
         )  # fmt: skip
-        facts.compile_s = time.monotonic() - began
         facts.step = group.step
         config, total = self.config, self.config.num_updates
         evals, saves = set(config.eval_targets()), set(config.targets(int(config.checkpoint.every))) - {0}
         saved = time.monotonic()
         while True:
             if group.update in evals and group.evaluated != group.update and not self.stop.poll():
-                rows = self._spared(group, group.evaluate)
+                with clock("eval"):
+                    rows = self._spared(group, group.evaluate)
                 self.evals.write(rows)
                 facts.judged(rows)
                 self.view.show(facts)
@@ -132,9 +133,10 @@ class Loop:
             if ended:
                 break
             border = min(x for x in evals | saves | {total} if x > group.update)
-            rows, errors = self._spared(group, group.advance, border)
+            with clock(self.programs.phase):
+                rows, errors = self._spared(group, group.advance, border)
             for row in rows:
-                row["time/compile_s"] = facts.compile_s
+                row |= {f"time/{phase}_s": seconds for phase, seconds in clock.seconds.items()}
                 if row["train/off_policy"] > facts.limit:
                     row["flags"] = ["off_policy"]
             self.metrics.write(rows)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from typing import Any, Protocol, TextIO
 
@@ -36,7 +36,6 @@ class Facts:
         self.title, self.total, self.seeds, self.threshold, self.limit = title, total, seeds, threshold, limit
         self.step = 0
         self.fps = 0.0
-        self.compile_s = 0.0
         self.began = time.monotonic()
         self.rows: dict[int, deque[dict[str, Any]]] = {}
         self.evaluation: tuple[int, float, float] | None = None
@@ -74,6 +73,16 @@ class Facts:
 
     def last(self, key: str) -> list[float]:
         return [rows[-1][key] for rows in self.rows.values() if rows and rows[-1].get(key) is not None]
+
+    @property
+    def split(self) -> dict[str, float]:
+        """Shares of the wall time by what it went to, largest first."""
+        total = Counter()
+        for rows in self.rows.values():
+            for name, x in rows[-1].items():
+                if name.startswith("time/") and name.endswith("_s"):
+                    total[name.removeprefix("time/").removesuffix("_s")] += x
+        return {name: x / total.total() for name, x in total.most_common()} if total.total() else {}
 
     @property
     def alarm(self) -> bool:
@@ -166,13 +175,14 @@ def _panel(facts: Facts) -> Panel:
         ("success", _spread(success) if success else "-", "approx_kl", learn["approx_kl"]),
         ("evaluation", _evaluation(facts), "clip_fraction", learn["clip_fraction"]),
         ("threshold", _solved(facts), "explained_variance", learn["explained_variance"]),
-        ("steps/s", f"{facts.fps:,.0f}, after {facts.compile_s:.0f} s of compiling", "grad_norm", learn["grad_norm"]),
+        ("steps/s", f"{facts.fps:,.0f}", "grad_norm", learn["grad_norm"]),
         (
             "off_policy",
             _number(off, ".1e") + ("  ALARM" if facts.alarm else ""),
             "learning_rate",
             learn["learning_rate"],
         ),
+        ("time", _split(facts), "", ""),
     ]
     for name, value, other, number in rows:
         style = "bold red" if name == "off_policy" and facts.alarm else "bold"
@@ -181,6 +191,10 @@ def _panel(facts: Facts) -> Panel:
     clock = f"{_clock(time.monotonic() - facts.began)} gone, {_clock(facts.eta)} to go"
     line = Text(f"{facts.step:,} of {facts.total:,} steps a seed   {clock}", "dim")
     return Panel(Group(table, Text(), done, line), title=facts.title, border_style="red" if facts.alarm else "green")
+
+
+def _split(facts: Facts) -> str:
+    return ", ".join(f"{name} {share:.0%}" for name, share in facts.split.items() if share >= 0.005) or "-"
 
 
 def _evaluation(facts: Facts) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import jax
 
 from romanesco.agent.evaluate import evaluate
+from romanesco.core.clock import Clock
 from romanesco.core.mesh import Seeds, deal, on
 from romanesco.core.types import Env
 from romanesco.lab.build import Objects, agent_maker, setup
@@ -25,10 +26,11 @@ def room(config: Config) -> int:
 class Programs:
     """What a run compiles, for all its groups: made once, compiled in the background."""
 
+    phase = "device"  # a compiled chunk cannot be split
     fresh_evaluations = False  # every evaluation plays the same episodes
 
     def __init__(self, config: Config, env: Env, objects: Objects, devices: Sequence[Any]):
-        self.config, self.devices = config, devices
+        self.config, self.devices, self.clock = config, devices, Clock("log")
         self.setup = setup(config, env, objects)
         self.batched = devices[0].platform != "cpu"
         self.pool = concurrent.futures.ThreadPoolExecutor(max(len(devices), 2))
