@@ -74,7 +74,7 @@ def measure(regime: str, draw: int) -> list[float]:
         return read_outs(slowed(cell, xs) if regime == "slow gates" else cell, xs)
 
     want = read(GaLiTe(SIZE, key=k_cell, **sizes))
-    return [cosine(read(AGaLiTe(SIZE, basis=b, channels=c, key=k_cell, **sizes)), want) for b, c in BASES]
+    return [cosine(read(AGaLiTe(SIZE, basis=b, channels=c, epsilon=1e-5, key=k_cell, **sizes)), want) for b, c in BASES]
 
 
 def main() -> None:

@@ -142,7 +142,7 @@ def agalite(cell, xs, first):
         values = (1 - beta) * values + c[:, None, None] * v
         s, n = (1 - gamma) * s + k, n + 1
         scores = weights[:, None] * (keys * q).sum((2, 3))
-        a = (scores[..., None] * values).sum(0) / (rho * (s * q).sum((1, 2)) + 1e-5)[:, None]
+        a = (scores[..., None] * values).sum(0) / (rho * (s * q).sum((1, 2)) + cell.epsilon)[:, None]
         ys.append(affine(cell.leave, a.reshape(-1)))
     return np.stack(ys)
 
@@ -201,7 +201,7 @@ def test_feedforward_of_no_layers_is_the_identity():
 
 
 def test_one_channel_ignores_keys_and_queries(float64):
-    cell = small(channels=1, feature_map="softplus")
+    cell = small(channels=1, feature_map="softplus", epsilon=1e-5)
     rows = cell.enter.weight.reshape(2, 5, 4, SIZE).at[:, :2].multiply(-0.5).reshape(-1, SIZE)
     other = eqx.tree_at(lambda m: m.enter.weight, cell, rows)
     np.testing.assert_allclose(both_ways(other, inputs())[0], both_ways(cell, inputs())[0], atol=1e-3)
@@ -209,7 +209,7 @@ def test_one_channel_ignores_keys_and_queries(float64):
 
 @pytest.mark.filterwarnings("ignore:basis=reference")
 def test_the_published_second_channel_adds_nothing(float64):
-    one, two = (small(basis="reference", channels=r, feature_map="softplus") for r in (1, 2))
+    one, two = (small(basis="reference", channels=r, feature_map="softplus", epsilon=1e-5) for r in (1, 2))
     np.testing.assert_allclose(both_ways(two, inputs())[0], both_ways(one, inputs())[0], atol=1e-4)
 
 
@@ -227,8 +227,8 @@ def test_channel_rank():
 
 
 def test_slots_of_a_basis():
-    assert [layout("quadrature", c).slots for c in (1, 2, 5)] == [1, 2, 5]
-    assert [layout("reference", r).slots for r in (2, 3, 4, 5)] == [2, 2, 3, 3]
+    assert [layout("quadrature", c, 1e-3).slots for c in (1, 2, 5)] == [1, 2, 5]
+    assert [layout("reference", r, 1e-3).slots for r in (2, 3, 4, 5)] == [2, 2, 3, 3]
 
 
 def test_identical_channels_are_warned_of():
@@ -347,6 +347,7 @@ def test_a_cell_says_how_it_is_stacked_and_the_caller_may_say_otherwise():
     [
         (lambda key: AGaLiTe(8, channels=0, key=key), "channels=0: at least 1"),
         (lambda key: AGaLiTe(8, heads=0, key=key), "heads=0: at least 1"),
+        (lambda key: AGaLiTe(8, epsilon=0.0, key=key), "epsilon=0.0: more than 0"),
         (lambda key: AGaLiTe(8, basis="quadratur", key=key), "basis `quadratur`; did you mean `quadrature`"),
         (lambda key: AGaLiTe(8, feature_map="rleu", key=key), "feature_map `rleu`; did you mean `relu`"),
         (lambda key: Window(12, heads=5, key=key), "heads=5 does not divide size=12; divisors: 1, 2, 3, 4, 6, 12"),

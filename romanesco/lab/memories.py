@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from romanesco.lab.fields import Option, key, size
+from romanesco.lab.fields import Option, key, positive, size
 
 
 @dataclass
@@ -63,6 +63,7 @@ class Agalite(Headed):
     channels: int = size(5, "channels (slots) that stand for the matrix state; 1: values only")
     basis: str = key("quadrature", "functions of time of the channels", choices=("quadrature", "reference"))
     feature_map: str = key("relu", "of keys and queries", choices=("relu", "softplus"))
+    epsilon: float = positive(1e-3, "added to the divisor; published: 1e-5, which magnifies rounding")
 
 
 @dataclass

@@ -9,7 +9,6 @@ from jaxtyping import Float
 from romanesco.core.errors import BadInput, among
 
 BASES = ("quadrature", "reference")
-EPSILON = 1e-5  # added to the divisor after its factor rho
 
 
 def coefficients(basis: str, channels: int) -> tuple[Float[np.ndarray, "P C"], Float[np.ndarray, "C"], float]:
@@ -48,7 +47,7 @@ class Layout:
     writes: Float[np.ndarray, "P K"]
     gram: Float[np.ndarray, "K K"] | None  # None: the identity
     divisor: Float[np.ndarray, "K"]
-    epsilon: float
+    epsilon: float  # divided by rho
     start: int | None  # phase of an episode's first step; None: one slot is written a step, and no phase restarts
 
     @property
@@ -56,7 +55,7 @@ class Layout:
         return self.writes.shape[1]
 
 
-def layout(basis: str, channels: int) -> Layout:
+def layout(basis: str, channels: int, epsilon: float) -> Layout:
     """The slots that read out like the channels of `basis`, exactly.
 
     Where G = sum_i w_i c_i(n) c_i(m) depends on n - m mod P alone, step n is written to slot n mod P only and G joins
@@ -69,11 +68,11 @@ def layout(basis: str, channels: int) -> Layout:
     if np.allclose(gram, np.roll(gram, (1, 1), (0, 1))):
         period = len(table)
         own = np.allclose(gram, np.eye(period))
-        return Layout(np.eye(period), None if own else gram, np.ones(period), EPSILON / rho, None)
+        return Layout(np.eye(period), None if own else gram, np.ones(period), epsilon / rho, None)
     constant = np.all(np.isclose(table, 1), axis=0)
     if not constant.any():
         table, weights, constant = np.c_[table, np.ones(len(table))], np.r_[weights, 0], np.r_[constant, True]
-    return Layout(table, np.diag(weights / rho), constant.astype(float), EPSILON / rho, 2)
+    return Layout(table, np.diag(weights / rho), constant.astype(float), epsilon / rho, 2)
 
 
 def check_basis(basis: str, channels: int) -> str | None:

@@ -70,8 +70,9 @@ def agalite(params, channels):
     """-> our encoder and stack; `channels` are the public r."""
     encoder = linear(params["layer1"]["emb_layer"])
     stack = Stack.of(
-        AGaLiTe, layers=2, size=6, heads=2, head_size=8, ffn=7, eta=4, basis="reference", channels=channels, key=KEY
-    )
+        AGaLiTe, layers=2, size=6, heads=2, head_size=8, ffn=7, eta=4, basis="reference", channels=channels,
+        epsilon=1e-5, key=KEY,
+    )  # fmt: skip
 
     def layer(ours, theirs):
         attention = theirs["AttentionORLiTLayer_0"]
