@@ -40,11 +40,11 @@ def main() -> None:
     parser.add_argument("--root", default="runs/tmaze_memories", help="where the runs lie")
     args = parser.parse_args()
     command = "python benchmarks/twins.py" + f" --length {args.length}" * (args.length != 20)
-    for memory in args.memories:
-        run = trained("tmaze", memory, args.length, args.root)
-        words = [sys.executable, "-m", "romanesco", "compare", "--twin", "--json", str(run.path)]
-        done = subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True)
-        write("twins", rows_of(memory, command, args.length, json.loads(done.stdout)[0]), replace=False)
+    runs = [str(trained("tmaze", memory, args.length, args.root).path) for memory in args.memories]
+    words = [sys.executable, "-m", "romanesco", "compare", "--twin", "--json", *runs]
+    told = json.loads(subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True).stdout)
+    for memory, one in zip(args.memories, told, strict=True):
+        write("twins", rows_of(memory, command, args.length, one), replace=False)
 
 
 if __name__ == "__main__":

@@ -81,6 +81,10 @@ def test_tokens_have_names():
     assert token_names(Patches.example(KEY)[0])[:4] == ["0,0", "0,1", "0,2", "1,0"]
     assert token_names(Entities.example(KEY)[0]) == ["0", "1", "2", "3", "self"]
     assert token_names(Cross.example(KEY)[0]) == ["choice", "goal 0", "goal 1", "goal 2", "past t-1", "past t"]
+    parts = {"context": Box((1,)), "state": SEES}
+    cross = Cross(parts, width=8, heads=2, key=KEY)
+    assert token_names(cross, ("length", *names)) == ["context length", *(f"state {name}" for name in names)]
+    assert token_names(cross, names)[0] == "context 0"
     assert token_names(Mlp(SEES, key=KEY), names) == []
 
 

@@ -43,7 +43,8 @@ def test_each_episode_draws_and_shows_its_numbers():
     assert (drawn[1:] != drawn[:-1])[ts.first[1:]].all() and ts.first[1:].sum() > 20
     np.testing.assert_allclose(ts.obs["context"][..., 0], (drawn - 0.25) / 0.75 * 2 - 1, atol=1e-6)
     assert (ts.obs["context"][..., 1] == 0).all() and (states.s.numbers["gravity"] == 9).all()
-    assert env.feature_names is None and env.observation_space["context"] == Box((2,), np.float32, -1.0, 1.0)
+    assert env.feature_names == ("length", "gravity", *ENVS["cartpole"]().feature_names)
+    assert env.observation_space["context"] == Box((2,), np.float32, -1.0, 1.0)
 
 
 def test_a_drawn_mass_is_a_set_mass():

@@ -1,6 +1,7 @@
 """What an agent attends to over recorded episodes. T time, B streams, L layers, H heads, Nq queries, Nk tokens."""
 
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any
 
 import equinox as eqx
@@ -39,8 +40,8 @@ def _arranged(name: str, x: Array) -> Array:
 
 
 def token_names(encoder: Any, features: Sequence[str] | None = None) -> list[str]:
-    """What an encoder's tokens are of, in their order; `features` names the numbers of a vector. Empty, where it has
-    none."""
+    """What an encoder's tokens are of, in their order; `features` names the numbers of a vector, or of the vectors of
+    a dict one after the other. Empty, where it has none."""
     return _names(getattr(encoder, "tokens", None), features)
 
 
@@ -57,7 +58,11 @@ def _names(tokens: Any, features: Sequence[str] | None) -> list[str]:
             return [*map(str, range(tokens.shape[0])), *["self"] * (tokens.own is not None)]
         case CrossTokens():
             parts = sorted(tokens.parts.items())
-            return [f"{name} {x}".rstrip() for name, part in parts for x in _names(part, None) or [""]]
+            sizes = [getattr(part, "features", 0) for _, part in parts]
+            left = iter(features if features and len(features) == sum(sizes) else ())
+            known = [list(islice(left, size)) for size in sizes]
+            return [f"{name} {x}".rstrip() for (name, part), of in zip(parts, known, strict=True)
+                    for x in _names(part, of) or [""]]  # fmt: skip
     return []
 
 

@@ -33,7 +33,7 @@ class Env(Protocol):
     max_steps: int | None
     threshold: float | None  # mean return that counts as solved
     params: dict[str, Param]
-    feature_names: tuple[str, ...] | None
+    feature_names: tuple[str, ...] | None  # of the numbers of an observation; a dict's in the order of its keys
 
     def reset(self, key: Key[Array, ""]) -> tuple[EnvState, TimeStep]: ...
 

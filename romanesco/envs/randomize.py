@@ -50,7 +50,8 @@ class Randomized(Altered):
 
     @property
     def feature_names(self) -> tuple[str, ...] | None:
-        return None if self.context else self.dynamics.feature_names
+        names = self.dynamics.feature_names
+        return (*self.names, *names) if self.context and names else names
 
     def _seen(self, state: Any, context: Any) -> Any:
         return {"state": state, "context": context} if self.context else state
