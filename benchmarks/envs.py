@@ -4,16 +4,20 @@ Steps a CPU-second of all threads, of N streams in one program, beside the libra
 own loop over one environment, in a process of its own, measured in turn. PYTHON has it
 (`pip install --no-deps memory-gym==1.0.2`, numpy, gymnasium, pygame).
 
-`--share`: instead, what part of an update of a preset is its world's: the CPU-seconds of all threads for the steps of
-an update under random actions, of those of the whole update, one seed, measured in turn.
+`--share`: instead, what part of an update of a preset is its world's, one seed. In the program: the CPU-seconds of all
+threads for the steps of an update under random actions, of those of the whole update, measured in turn. Outside of it:
+the time that a run says it waited for its world (`time/env_s`), of all but evaluations and logs; its processes use the
+CPU meanwhile.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from typing import Any
@@ -39,7 +43,11 @@ SHARES = {  # a preset and what is changed
     "mysterypath/gru, symbolic": ("env.obs=symbolic", "encoder=linear", "num_envs=32"),
     "mysterypath/gru, pixels": ("num_envs=32",),
     "craftax/gru": ("num_envs=64",),
+    "lander/mlp": (),
+    "atari/cnn": (),
+    "memory_maze/gru": (),
 }
+HOSTS = ("lander/mlp", "atari/cnn", "memory_maze/gru")  # of SHARES, those whose world lies outside the program
 UPDATES = 2  # in one measurement of a share
 
 
@@ -108,13 +116,30 @@ def share(label: str, repeats: int) -> dict[str, list[float]]:
     with numerics(config):
         update = updating(Programs(config, env, Objects(), jax.devices()[:1]), [0], UPDATES)
         play, _ = runner(env, config.num_envs, UPDATES * config.steps_per_update)
-        pairs = [(times(play, 1)[1][0], times(update, 1)[1][0]) for _ in range(repeats)]
-    ms = 1e3 / UPDATES
+        update()
+        pairs = [[times(act, 1, warm=True)[1][0] for act in (play, update)] for _ in range(repeats)]
+    return shares([[x / UPDATES for x in pair] for pair in pairs], "CPU ms")
+
+
+def shares(pairs: list[list[float]], unit: str) -> dict[str, list[float]]:
+    """Seconds of (world, whole update) as columns."""
     return {
-        "world, CPU ms": [ms * a for a, _ in pairs],
-        "update, CPU ms": [ms * b for _, b in pairs],
+        f"world, {unit}": [1e3 * a for a, _ in pairs],
+        f"update, {unit}": [1e3 * b for _, b in pairs],
         "world's share, %": [100 * a / b for a, b in pairs],
     }
+
+
+def host_share(label: str, repeats: int) -> dict[str, list[float]]:
+    """Wall milliseconds of an update, and of it those in the world, between the rows of a run."""
+    import romanesco as rm
+
+    with tempfile.TemporaryDirectory() as root:
+        settings = [*SHARES[label], "seeds=1", f"updates={repeats + 1}", "log.every=1", "log.sinks=[]", "eval.every=0"]
+        run = rm.train(label, *settings, root=root, name="share")
+        rows = [json.loads(line) for line in (run.path / "metrics.jsonl").read_text().splitlines()]
+    spent = [[row["time/env_s"], sum(row[f"time/{phase}_s"] for phase in ("env", "policy", "learn"))] for row in rows]
+    return shares([[b - a for a, b in zip(*pair, strict=True)] for pair in itertools.pairwise(spent)], "wall ms")
 
 
 def main() -> None:
@@ -122,7 +147,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--peer-python", default=sys.executable, help="a Python that has memory-gym")
     parser.add_argument("--peer", choices=("grid", "continuous"), help="measure memory-gym once, as JSON")
-    parser.add_argument("--only", choices=WORLDS, action="append", help="a world; again for another")
+    parser.add_argument("--only", choices=[*WORLDS, *SHARES], action="append", help="one of them; again for another")
     parser.add_argument("--share", action="store_true", help="of presets: what part of an update is the world's")
     parser.add_argument("--streams", type=int, choices=STREAMS, action="append", help="of one program")
     args = parser.parse_args()
@@ -134,10 +159,10 @@ def main() -> None:
     from romanesco.envs import ENVS
 
     if args.share:
-        if args.only or args.streams:
-            parser.error("--share is of presets; it takes neither --only nor --streams")
-        for label in SHARES:
-            told = share(label, args.repeats).items()
+        if args.streams or not set(args.only or ()) <= set(SHARES):
+            parser.error(f"--share is of presets, {', '.join(SHARES)}; it takes no --streams")
+        for label in args.only or SHARES:
+            told = (host_share if label in HOSTS else share)(label, args.repeats).items()
             write("shares", [row(label, f"{COMMAND} --share", *column) for column in told], replace=False)
         return
 
@@ -152,6 +177,8 @@ def main() -> None:
         run()
         return {"wall": steps / (time.perf_counter() - wall), "cpu": steps / (time.process_time() - cpu)}
 
+    if not set(args.only or ()) <= set(WORLDS):
+        parser.error(f"without --share --only is a world, {', '.join(WORLDS)}")
     rows = []
     for label in args.only or WORLDS:
         name, options, steps, library = WORLDS[label]

@@ -69,9 +69,11 @@ def write(table: str, rows: Sequence[dict[str, object]], *, replace: bool = True
     return path
 
 
-def times(act: Callable[[], object], repeats: int) -> tuple[list[float], list[float]]:
-    """Wall and CPU seconds (all threads) of each call, after one that is not counted. `act` blocks."""
-    act()
+def times(act: Callable[[], object], repeats: int, *, warm: bool = False) -> tuple[list[float], list[float]]:
+    """Wall and CPU seconds (all threads) of each call, after one that is not counted unless it is `warm`. `act`
+    blocks."""
+    if not warm:
+        act()
     wall, cpu = [], []
     for _ in range(repeats):
         w, c = time.perf_counter(), time.process_time()
