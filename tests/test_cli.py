@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -35,6 +36,7 @@ def test_a_run_leaves_a_whole_folder(trained):
     written = "config.yaml command.txt version.json status.json model.json metrics.jsonl evals.jsonl tb checkpoints"
     assert {*written.split(), "latest.json", "best.json", "results.json", "figures", "report.html"} <= files
     assert json.loads((run / "status.json").read_text())["status"] == "finished"
+    assert re.search(r"Time: [a-z]+ \d+\N{NO-BREAK SPACE}%", (run / "report.html").read_text())
 
 
 def test_first_ratio_is_one_in_every_row(trained):

@@ -2,8 +2,9 @@
 
 import contextlib
 import time
-from collections import defaultdict
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 
 class Clock:
@@ -26,3 +27,14 @@ class Clock:
         self.seconds[outer] += now - self._since
         self._phase, self._since = phase, now
         return outer
+
+
+def split(rows: Iterable[Mapping[str, Any]]) -> str:
+    """Of rows of metrics, the newest of each seed, the shares of `time/*_s` in words: "device 80 %, compile 20 %"."""
+    total: Counter[str] = Counter()
+    for row in rows:
+        for key, x in row.items():
+            if key.startswith("time/") and key.endswith("_s"):
+                total[key.removeprefix("time/").removesuffix("_s")] += x
+    shares = [(phase, 100 * x / total.total()) for phase, x in total.most_common() if x]
+    return ", ".join(f"{phase} {share:.0f} %" for phase, share in shares if share >= 0.5)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Sequence
 from typing import Any, Protocol, TextIO
 
@@ -15,6 +15,8 @@ from rich.panel import Panel
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
+
+from romanesco.core.clock import split
 
 RECENT = 100  # episodes that the shown return and success rate speak of, at least
 
@@ -73,16 +75,6 @@ class Facts:
 
     def last(self, key: str) -> list[float]:
         return [rows[-1][key] for rows in self.rows.values() if rows and rows[-1].get(key) is not None]
-
-    @property
-    def split(self) -> dict[str, float]:
-        """Shares of the wall time by what it went to, largest first."""
-        total = Counter()
-        for rows in self.rows.values():
-            for name, x in rows[-1].items():
-                if name.startswith("time/") and name.endswith("_s"):
-                    total[name.removeprefix("time/").removesuffix("_s")] += x
-        return {name: x / total.total() for name, x in total.most_common()} if total.total() else {}
 
     @property
     def alarm(self) -> bool:
@@ -182,7 +174,7 @@ def _panel(facts: Facts) -> Panel:
             "learning_rate",
             learn["learning_rate"],
         ),
-        ("time", _split(facts), "", ""),
+        ("time", split(of[-1] for of in facts.rows.values()) or "-", "", ""),
     ]
     for name, value, other, number in rows:
         style = "bold red" if name == "off_policy" and facts.alarm else "bold"
@@ -191,10 +183,6 @@ def _panel(facts: Facts) -> Panel:
     clock = f"{_clock(time.monotonic() - facts.began)} gone, {_clock(facts.eta)} to go"
     line = Text(f"{facts.step:,} of {facts.total:,} steps a seed   {clock}", "dim")
     return Panel(Group(table, Text(), done, line), title=facts.title, border_style="red" if facts.alarm else "green")
-
-
-def _split(facts: Facts) -> str:
-    return ", ".join(f"{name} {share:.0%}" for name, share in facts.split.items() if share >= 0.005) or "-"
 
 
 def _evaluation(facts: Facts) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from romanesco.core.clock import split
 from romanesco.study import verdict as say
 from romanesco.study.claims import standing
 from romanesco.study.labels import ABSENT as DASH
@@ -123,6 +124,8 @@ def _differences(runs: Sequence[Run]) -> str:
 def _made_with(run: Run) -> str:
     size = run.model.get("parameters"), run.model.get("carry")
     about = "{:,} parameters, {:,} numbers of memory a stream. ".format(*size) if None not in size else ""
+    spent = split(rows[-1] for seed in run.seeds if (rows := run.metrics(seed)))
+    about += f"Time: {spent}. " if spent else ""
     git = run.version.get("git") or {}
     dirty = " with changes" if git.get("dirty") else ""
     commit = f", commit {str(git['commit'])[:10]}{dirty}" if git.get("commit") else ""
