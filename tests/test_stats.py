@@ -41,10 +41,12 @@ def test_iqm_of_nothing_is_refused():
         iqm([])
 
 
-@pytest.mark.parametrize(("hits", "of"), [(0, 10), (3, 7), (50, 100), (100, 100)])
+@pytest.mark.parametrize(("hits", "of"), [(0, 2), (0, 10), (3, 7), (50, 100), (100, 100)])
 def test_wilsons_interval_is_scipys(hits, of):
     theirs = scipy.stats.binomtest(hits, of).proportion_ci(method="wilson")
-    assert wilson(hits, of) == pytest.approx((theirs.low, theirs.high))
+    low, high = wilson(hits, of)
+    assert (low, high) == pytest.approx((theirs.low, theirs.high))
+    assert low >= 0 and high <= 1 and f"{low:.3f}" != "-0.000"
 
 
 def test_the_bootstrap_of_a_mean_agrees_with_scipy():

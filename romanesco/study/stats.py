@@ -59,7 +59,7 @@ def wilson(successes: float, trials: int, level: float = 0.95) -> Bounds:
     share = successes / trials
     middle = (share + z**2 / (2 * trials)) / (1 + z**2 / trials)
     half = z / (1 + z**2 / trials) * math.sqrt(share * (1 - share) / trials + z**2 / (4 * trials**2))
-    return middle - half, middle + half
+    return max(0.0, middle - half), min(1.0, middle + half)  # beyond them by rounding alone
 
 
 def _table(scores: ArrayLike) -> Floats:
