@@ -11,11 +11,10 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import subprocess
-import sys
 from pathlib import Path
 
 from record import row, write
+from training import trained
 
 from romanesco.study.runs import Run
 from romanesco.study.stats import interval, iqm, wilson
@@ -42,19 +41,15 @@ BUDGETS = {  # steps of a seed, by world and length
 }
 
 
-def trained(world: str, memory: str, length: int, root: str) -> Run:
+def run_of(world: str, memory: str, length: int, root: str) -> Run:
     """The run of one memory and one length, trained unless it is there."""
     kind = world.removeprefix("tmaze").lstrip("_")
     path = Path(root) / "tmaze" / "small" / "-".join(filter(None, [kind, memory, str(length)]))
     words = [
         *MEMORIES[memory], f"env={world}", f"env.corridor_length={length}", f"total_steps={BUDGETS[world][length]}",
-        f"seeds={SEEDS}", "eval.every=100%", "log.every=2%", f"root={root}", f"name={path.name}",
+        f"seeds={SEEDS}", "eval.every=100%", "log.every=2%", *["curriculum=none"] * (world == "tmaze_endless"),
     ]  # fmt: skip
-    words += ["curriculum=none"] if world == "tmaze_endless" else []
-    if Run(path).status != "finished":
-        words = ["--resume", str(path)] if (path / "groups.json").exists() else ["tmaze/small", *words]
-        subprocess.run([sys.executable, "-m", "romanesco", "train", *words], check=True)
-    return Run(path)
+    return trained(path, "tmaze/small", words)
 
 
 def learned_at(run: Run, seed: int) -> int | None:
@@ -110,7 +105,7 @@ def main() -> None:
         parser.error(f"--lengths {min(unknown)}: {args.world} has {', '.join(map(str, BUDGETS[args.world]))}")
     for length in lengths:
         for memory in args.memories:
-            run = trained(args.world, memory, length, args.root)
+            run = run_of(args.world, memory, length, args.root)
             write(f"{args.world}_memories", rows_of(run, args.world, memory, length), replace=False)
 
 

@@ -12,7 +12,7 @@ import subprocess
 import sys
 
 from record import row, write
-from tmaze_memories import BUDGETS, MEMORIES, SEEDS, trained
+from tmaze_memories import BUDGETS, MEMORIES, SEEDS, run_of
 
 
 def rows_of(memory: str, command: str, length: int, told: dict) -> list[dict[str, object]]:
@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("--root", default="runs/tmaze_memories", help="where the runs lie")
     args = parser.parse_args()
     command = "python benchmarks/twins.py" + f" --length {args.length}" * (args.length != 20)
-    runs = [str(trained("tmaze", memory, args.length, args.root).path) for memory in args.memories]
+    runs = [str(run_of("tmaze", memory, args.length, args.root).path) for memory in args.memories]
     words = [sys.executable, "-m", "romanesco", "compare", "--twin", "--json", *runs]
     told = json.loads(subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True).stdout)
     for memory, one in zip(args.memories, told, strict=True):

@@ -1,12 +1,14 @@
 """Everything that a change must pass: `python -m tests`, or `python -m tests style laws` for some of its steps.
 
 style, types; laws: all tests but those of learning, compiled by what compiles fastest, in less than half the time;
-learning: tests in which agents learn, optimized; docs; wheel: the package alone in an empty environment.
+learning: tests in which agents learn, optimized; docs; wheel: the package alone in an empty environment. Without names
+the last two run beside the others, on what these leave of the cores, and are told at the end.
 Compiled programs are kept in .jax_cache. The last line counts what passed and failed: tests, and the commands of other
 steps.
 """
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -15,6 +17,7 @@ import time
 import venv
 import xml.etree.ElementTree as ET
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -95,21 +98,45 @@ def wheel() -> Counter:
 
 
 STEPS = {step.__name__: step for step in (style, types, laws, learning, docs, wheel)}
+BESIDE = ("docs", "wheel")  # seldom busy on more than one core, and often waiting
+
+
+def told(counts: Counter) -> str:
+    return f"{counts['passed']} passed, {counts['failed']} failed"
+
+
+def one_by_one(names: Iterable[str]) -> Counter:
+    total = Counter(passed=0, failed=0)
+    for name in names:
+        print(f"\n== {name}", flush=True)
+        began = time.monotonic()
+        counts = STEPS[name]()
+        total.update(counts)
+        print(f"-- {name}: {told(counts)}, {time.monotonic() - began:.0f} s", flush=True)
+    return total
+
+
+def everything() -> Counter:
+    with tempfile.TemporaryFile("w+") as output:
+        command = [sys.executable, "-m", "tests", *BESIDE]
+        with subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT):
+            counts = one_by_one(name for name in STEPS if name not in BESIDE)
+        output.seek(0)
+        text, _, last = output.read().rstrip().rpartition("\n")
+    print(text)
+    if ended := re.fullmatch(r"(\d+) passed, (\d+) failed", last):
+        passed, failed = map(int, ended.groups())
+        return counts + Counter(passed=passed, failed=failed)
+    print(last)
+    return counts + Counter(failed=1)
 
 
 def main(names: list[str]) -> int:
     if unknown := set(names) - set(STEPS):
         print(f"no step {', '.join(sorted(unknown))}; there are {', '.join(STEPS)}", file=sys.stderr)
         return 2
-    total = Counter(passed=0, failed=0)
-    for name in names or STEPS:
-        print(f"\n== {name}", flush=True)
-        began = time.monotonic()
-        counts = STEPS[name]()
-        total.update(counts)
-        told = f"{counts['passed']} passed, {counts['failed']} failed"
-        print(f"-- {name}: {told}, {time.monotonic() - began:.0f} s", flush=True)
-    print(f"\n{total['passed']} passed, {total['failed']} failed", flush=True)
+    total = one_by_one(names) if names else everything()
+    print(f"\n{told(total)}", flush=True)
     return int(total["failed"] > 0)
 
 

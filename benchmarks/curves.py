@@ -1,0 +1,78 @@
+"""How agents learn in each family of worlds, at what two cores afford: `python benchmarks/curves.py [FAMILY ...]`.
+
+Small agents and short budgets, not the published ones. Of each arm: the greedy return after its budget, and along the
+way the return of training episodes, which `figures.py` draws. IQM over seeds, brackets hold 95 % bootstrap intervals.
+What is finished is not trained again.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from record import row, write
+from training import trained
+
+from romanesco.study.curves import curves_of
+from romanesco.study.runs import Run
+from romanesco.study.stats import band, interval, iqm
+
+POINTS = 24  # of a curve
+
+
+@dataclass(frozen=True)
+class Family:
+    """A preset, what all arms change of it, and the arms; settings are words of the command line."""
+
+    preset: str
+    words: tuple[str, ...]
+    arms: dict[str, tuple[str, ...]]
+
+
+FAMILIES = {
+    "mysterypath": Family(
+        "mysterypath/small",
+        ("seeds=3",),
+        {"agalite": (), "gru": ("memory=gru", "memory.units=147"), "none": ("memory=none",)},
+    ),
+    "craftax": Family(
+        "craftax/gru",
+        ("env.variant=classic", "num_envs=64", "total_steps=1e6", "seeds=3", "memory.units=128"),
+        {"gru": ()},
+    ),
+    "atari": Family("atari/cnn", ("total_steps=500e3", "seeds=1"), {"cnn": ()}),
+}
+
+
+def rows_of(run: Run, family: str, arm: str) -> list[dict[str, object]]:
+    name, command = f"{family}, {arm}", f"python benchmarks/curves.py {family}"
+    ends = [seed["greedy"]["mean"] for seed in (run.results or {})["seeds"]]
+    entry = lambda metric, value, spread=None: row(name, command, metric, [value], len(ends), interval=spread)
+    rows = [
+        entry("greedy return", float(iqm(np.array(ends))), interval(ends)),
+        entry("env steps a seed", (run.results or {})["steps"]),
+    ]
+    steps, values = curves_of(run, lambda told: told.get("rollout/ep_rew_mean"), points=POINTS) or ((), ())
+    points = zip(steps, *band(values), strict=True) if len(steps) else ()
+    return rows + [entry(f"return at {step:.0f}", middle, (low, high)) for step, middle, low, high in points]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("families", nargs="*", default=list(FAMILIES), metavar="FAMILY")
+    parser.add_argument("--root", type=Path, default=Path("runs/curves"), help="where the runs lie")
+    args = parser.parse_args()
+    if unknown := set(args.families) - set(FAMILIES):
+        parser.error(f"no family {min(unknown)}; there are {', '.join(FAMILIES)}")
+    for name in args.families:
+        family = FAMILIES[name]
+        for arm, words in family.arms.items():
+            quiet = ("log.every=1%", "eval.every=100%")
+            run = trained(args.root / family.preset / arm, family.preset, (*family.words, *words, *quiet))
+            write("curves", rows_of(run, name, arm), replace=False)
+
+
+if __name__ == "__main__":
+    main()
