@@ -37,6 +37,16 @@ FAMILIES = {
         ("seeds=3",),
         {"agalite": (), "gru": ("memory=gru", "memory.units=147"), "none": ("memory=none",)},
     ),
+    "cartpole": Family(
+        "cartpole/gru",
+        ("env.no_velocity=true", "seeds=5"),
+        {"gru": (), "none": ("memory=none",)},
+    ),
+    "popgym": Family(
+        "tmaze/small",
+        ("env=popgym_repeat_previous", "curriculum=none", "total_steps=400e3", "seeds=3"),
+        {"agalite": (), "gru": ("memory=gru", "memory.units=73"), "none": ("memory=none",)},
+    ),
     "craftax": Family(
         "craftax/gru",
         ("env.variant=classic", "num_envs=64", "total_steps=1e6", "seeds=3", "memory.units=128"),
