@@ -80,7 +80,7 @@ def main() -> None:
         family = FAMILIES[name]
         for arm, words in family.arms.items():
             quiet = ("log.every=1%", "eval.every=100%")
-            run = trained(args.root / family.preset / arm, family.preset, (*family.words, *words, *quiet))
+            run = trained(args.root / family.preset / f"{name}-{arm}", family.preset, (*family.words, *words, *quiet))
             write("curves", rows_of(run, name, arm), replace=False)
 
 

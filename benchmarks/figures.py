@@ -6,10 +6,23 @@ import csv
 from pathlib import Path
 from typing import Any
 
-from romanesco.study.curves import SOFT, pen, picture
+from romanesco.study.curves import SOFT, pen, picture, thousands
 
 ROOT = Path(__file__).resolve().parent.parent
-TMAZE = ROOT / "benchmarks" / "results" / "tmaze_memories.csv"
+RESULTS = ROOT / "benchmarks" / "results"
+TITLES = {  # of the families of `curves.py`
+    "cartpole": "CartPole without velocities",
+    "popgym": "POPGym's RepeatPrevious, easy",
+    "mysterypath": "Mystery Path, easy grid",
+    "craftax": "Craftax-Classic",
+    "atari": "Breakout",
+}
+Points = list[tuple[float, float, float, float]]  # steps, value, low, high
+
+
+def rows(table: str) -> list[dict[str, str]]:
+    with (RESULTS / f"{table}.csv").open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
 
 
 class Lengths:
@@ -21,13 +34,12 @@ class Lengths:
         self.shares, self.names = shares, list(shares)
 
     @classmethod
-    def read(cls, path: Path) -> Lengths:
+    def read(cls) -> Lengths:
         found: dict[tuple[str, int], float] = {}
-        with path.open(newline="", encoding="utf-8") as file:
-            for row in csv.DictReader(file):
-                length, memory = row["row"].removeprefix("L ").split(", ")
-                if row["metric"].startswith("P("):  # of reaching, and of turning right there
-                    found[memory, int(length)] = found.get((memory, int(length)), 1.0) * float(row["value"])
+        for row in rows("tmaze_memories"):
+            length, memory = row["row"].removeprefix("L ").split(", ")
+            if row["metric"].startswith("P("):  # of reaching, and of turning right there
+                found[memory, int(length)] = found.get((memory, int(length)), 1.0) * float(row["value"])
         memories = dict.fromkeys(memory for memory, _ in found)
         return cls({name: {n: x for (memory, n), x in sorted(found.items()) if memory == name} for name in memories})
 
@@ -45,10 +57,45 @@ class Lengths:
         axes.set_ylim(0, 1.03)
 
 
+class Learning:
+    """The return of training episodes over steps in one family of worlds, a line for each agent, with its interval."""
+
+    xlabel = "environment steps of a seed"
+
+    def __init__(self, title: str, lines: dict[str, Points], names: list[str]):
+        self.title, self.lines, self.names = title, lines, names
+
+    @classmethod
+    def read(cls) -> list[Learning]:
+        found: dict[str, dict[str, Points]] = {}
+        for row in rows("curves"):
+            family, arm = row["row"].split(", ")
+            if row["metric"].startswith("return at "):
+                step = float(row["metric"].removeprefix("return at "))
+                values = [float(row[key]) for key in ("value", "low", "high")]
+                found.setdefault(family, {}).setdefault(arm, []).append((step, *values))
+        names = list(dict.fromkeys(arm for lines in found.values() for arm in lines))  # one color each in all panels
+        return [cls(TITLES[family], lines, names) for family, lines in found.items()]
+
+    def draw(self, axes: Any) -> None:
+        from matplotlib.ticker import FuncFormatter
+
+        for arm, points in self.lines.items():
+            steps, middle, low, high = zip(*points, strict=True)
+            look = pen(self.names.index(arm))
+            axes.fill_between(steps, low, high, color=look["color"], alpha=0.18, linewidth=0)
+            axes.plot(steps, middle, **look)
+        axes.xaxis.set_major_formatter(FuncFormatter(thousands))
+
+
 def main() -> None:
-    path = ROOT / "docs" / "_static" / "tmaze_lengths.svg"
-    path.write_text(picture([Lengths.read(TMAZE)], width=7.6), encoding="utf-8")
-    print(f"written: {path.relative_to(ROOT)}")
+    for name, svg in {
+        "tmaze_lengths": picture([Lengths.read()], width=7.6),
+        "learning": picture(Learning.read(), columns=2, height=2.4),
+    }.items():
+        path = ROOT / "docs" / "_static" / f"{name}.svg"
+        path.write_text(svg, encoding="utf-8")
+        print(f"written: {path.relative_to(ROOT)}")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key, Shaped
 
+from romanesco.core.convolution import convolve
 from romanesco.core.errors import BadInput
 from romanesco.core.layers import dense, orthogonal
 from romanesco.core.spaces import Box, Space, describe
@@ -18,12 +19,12 @@ def _channels_last(shape: tuple[int, ...]) -> bool:
     return len(shape) == 3 and (shape[-1] <= shape[0] or shape[0] >= LEAST)
 
 
-def planes(image: Shaped[Array, "..."]) -> Shaped[Array, "C H W"]:
-    """An image or a stack of them with all channels in front."""
+def planes(image: Shaped[Array, "..."]) -> Shaped[Array, "H W C"]:
+    """An image or a stack of them with all channels last."""
     if image.ndim == 4:
         k, h, w, c = image.shape
-        return jnp.transpose(image, (0, 3, 1, 2)).reshape(k * c, h, w)
-    return jnp.transpose(image, (2, 0, 1)) if _channels_last(image.shape) else image
+        return jnp.transpose(image, (1, 2, 0, 3)).reshape(h, w, k * c)
+    return image if _channels_last(image.shape) else jnp.transpose(image, (1, 2, 0))
 
 
 class Cnn(eqx.Module):
@@ -41,7 +42,7 @@ class Cnn(eqx.Module):
         if not isinstance(space, Box) or len(space.shape) not in (3, 4):
             raise BadInput(f"encoder=cnn reads images, not {describe(space)}; use encoder=linear or mlp")
         self.largest = 255 if scale and space.dtype == np.uint8 else 1
-        c, h, w = jax.eval_shape(planes, jax.ShapeDtypeStruct(space.shape, space.dtype)).shape
+        h, w, c = jax.eval_shape(planes, jax.ShapeDtypeStruct(space.shape, space.dtype)).shape
         if min(h, w) < LEAST:
             raise BadInput(
                 f"encoder=cnn: image {space.shape} is smaller than {LEAST} x {LEAST}; use encoder=linear or mlp"
@@ -57,5 +58,5 @@ class Cnn(eqx.Module):
     def __call__(self, obs: Array) -> Float[Array, "D"]:
         x = planes(obs).astype(jnp.float32) / self.largest
         for kernel in self.kernels:
-            x = jax.nn.relu(kernel(x))
-        return jax.nn.relu(dense(self.layer, x.ravel()))
+            x = jax.nn.relu(convolve(kernel, x))
+        return jax.nn.relu(dense(self.layer, jnp.transpose(x, (2, 0, 1)).ravel()))
