@@ -52,7 +52,6 @@ FAMILIES = {
         ("env.variant=classic", "num_envs=64", "total_steps=1e6", "seeds=3", "memory.units=128"),
         {"gru": ()},
     ),
-    "atari": Family("atari/cnn", ("total_steps=500e3", "seeds=1"), {"cnn": ()}),
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,6 @@ TITLES = {  # of the families of `curves.py`
     "popgym": "POPGym's RepeatPrevious, easy",
     "mysterypath": "Mystery Path, easy grid",
     "craftax": "Craftax-Classic",
-    "atari": "Breakout",
 }
 Points = list[tuple[float, float, float, float]]  # steps, value, low, high
 
@@ -40,7 +40,8 @@ class Lengths:
             length, memory = row["row"].removeprefix("L ").split(", ")
             if row["metric"].startswith("P("):  # of reaching, and of turning right there
                 found[memory, int(length)] = found.get((memory, int(length)), 1.0) * float(row["value"])
-        memories = dict.fromkeys(memory for memory, _ in found)
+        lengths = Counter(memory for memory, _ in found)
+        memories = [memory for memory, n in lengths.items() if n > 1]
         return cls({name: {n: x for (memory, n), x in sorted(found.items()) if memory == name} for name in memories})
 
     def draw(self, axes: Any) -> None:

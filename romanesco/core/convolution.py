@@ -14,10 +14,11 @@ def convolve(layer: eqx.nn.Conv2d, x: Float[Array, "H W C"]) -> Float[Array, "h 
     """The layer's kernels over an image whose channels are last, h = (H - side) // stride + 1.
 
     On a CPU it is one matrix product: within a loop, where agents learn, XLA takes some 30 times as long for the
-    gradient of a convolution there.
+    gradient of a convolution there. What the kernels see is gathered anew for the gradient, not kept.
     """
     stride = layer.stride[0]
-    product = jax.lax.platform_dependent(x, layer.weight, cpu=jax.checkpoint(blocks(stride)), default=convolution(stride))
+    ways = {"cpu": jax.checkpoint(blocks(stride)), "default": convolution(stride)}
+    product = jax.lax.platform_dependent(x, layer.weight, **ways)
     return product if layer.bias is None else product + layer.bias[:, 0, 0]
 
 
