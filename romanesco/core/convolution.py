@@ -13,8 +13,8 @@ from romanesco.core.layers import project
 def convolve(layer: eqx.nn.Conv2d, x: Float[Array, "H W C"]) -> Float[Array, "h w O"]:
     """The layer's kernels over an image whose channels are last, h = (H - side) // stride + 1.
 
-    On a CPU it is one matrix product: within a loop, where agents learn, XLA takes some 30 times as long for the
-    gradient of a convolution there. What the kernels see is gathered anew for the gradient, not kept.
+    On a CPU it is one matrix product: there, within a loop, where agents learn, XLA takes more than ten times as long
+    for the gradient of a convolution. What the kernels see is gathered anew for the gradient, not kept.
     """
     stride = layer.stride[0]
     ways = {"cpu": jax.checkpoint(blocks(stride)), "default": convolution(stride)}
