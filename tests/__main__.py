@@ -1,7 +1,7 @@
 """Everything that a change must pass: `python -m tests`, or `python -m tests style laws` for some of its steps.
 
-style, types; laws: all tests but those of learning, compiled by what compiles fastest, in less than half the time;
-learning: tests in which agents learn, optimized; docs; wheel: the package alone in an empty environment. Without names
+style, types; laws: all tests but the next, compiled by what compiles fastest, in less than half the time; optimized:
+memories that learn, compiled as users compile; docs; wheel: the package alone in an empty environment. Without names
 the last two run beside the others, on what these leave of the cores, and are told at the end.
 Compiled programs are kept in .jax_cache. The last line counts what passed and failed: tests, and the commands of other
 steps.
@@ -67,11 +67,11 @@ def types() -> Counter:
 
 
 def laws() -> Counter:
-    return session("not learning", **HASTY)
+    return session("not optimized", **HASTY)
 
 
-def learning() -> Counter:
-    return session("learning")
+def optimized() -> Counter:
+    return session("optimized")
 
 
 def docs() -> Counter:
@@ -97,7 +97,7 @@ def wheel() -> Counter:
         return counts
 
 
-STEPS = {step.__name__: step for step in (style, types, laws, learning, docs, wheel)}
+STEPS = {step.__name__: step for step in (style, types, laws, optimized, docs, wheel)}
 BESIDE = ("docs", "wheel")  # seldom busy on more than one core, and often waiting
 
 

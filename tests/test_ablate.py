@@ -94,8 +94,8 @@ def test_an_ablation_from_the_command_line(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     sizes = ["memory.heads=1", "memory.head_size=4", "encoder.width=8", "num_envs=4", "algorithm.horizon=8"]
     words = ["quickstart", "--controls", "eta1,heads", "--name", "t", "--json"]
-    words += ["total_steps=64", "seeds=2", "eval.every=64"]
-    assert run(["ablate", *words, *sizes, "eval.final_episodes=2", "eval.episodes=2"]) == 0
+    words += ["total_steps=64", "seeds=2", "eval.every=64", "eval.episodes=2", "eval.final_episodes=20", *sizes]
+    assert run(["ablate", *words]) == 0
     told = json.loads(capsys.readouterr().out)
     assert [arm["name"] for arm in told["arms"]] == [FULL, "eta1"]
     assert [(pair["a"], pair["b"]) for pair in told["pairs"]] == [(FULL, "eta1")]
@@ -104,7 +104,7 @@ def test_an_ablation_from_the_command_line(tmp_path, monkeypatch, capsys):
     }
     assert told["models"]["eta1"]["parameters"] < told["models"][FULL]["parameters"]
     before = (tmp_path / "runs/quickstart/agalite/t-full/metrics.jsonl").stat().st_mtime_ns
-    assert run(["ablate", *words, *sizes, "eval.final_episodes=2", "eval.episodes=2"]) == 0
+    assert run(["ablate", *words]) == 0
     assert (tmp_path / "runs/quickstart/agalite/t-full/metrics.jsonl").stat().st_mtime_ns == before
-    assert run(["ablate", *words, *sizes, "eval.final_episodes=2", "eval.episodes=2", "algorithm.gamma=.9"]) == 2
+    assert run(["ablate", *words, "algorithm.gamma=.9"]) == 2
     assert "a run of other settings" in capsys.readouterr().err

@@ -11,7 +11,14 @@ import pytest
 
 pytestmark = pytest.mark.slow
 
-TINY = ["total_steps=1024", "num_envs=4", "algorithm.horizon=32", "seeds=1", "eval.episodes=2", "eval.final_episodes=2"]
+TINY = [
+    "total_steps=1024",
+    "num_envs=4",
+    "algorithm.horizon=32",
+    "seeds=1",
+    "eval.episodes=2",
+    "eval.final_episodes=20",
+]
 
 
 def romanesco(*args: str, cwd: Path, status: int = 0, env: dict | None = None) -> str:

@@ -71,7 +71,7 @@ def test_episodes_begin_at_most_that_far_from_the_junction(settings):
     assert np.unique(code(jax.vmap(env.reset)(keys)[1].obs), axis=0).shape[0] == 1
 
 
-@pytest.mark.learning
+@pytest.mark.slow
 def test_a_run_goes_through_its_stages():
     faster = ["learning_rate=3e-3", "gamma=0.97", "lam=0.95", "entropy_cost=0.02", "horizon=32", "minibatches=2"]
     words = ["memory=gru", "num_envs=32", *(f"algorithm.{word}" for word in faster), "updates=200"]

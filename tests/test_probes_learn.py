@@ -13,7 +13,7 @@ from romanesco.envs import ENVS
 from romanesco.learn import ppo, train
 from romanesco.memory import GRU, Feedforward
 
-pytestmark = pytest.mark.learning
+pytestmark = pytest.mark.slow
 
 GAMMA = 0.9
 CELLS = {"none": functools.partial(Feedforward, layers=1), "gru": GRU}

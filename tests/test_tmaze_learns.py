@@ -14,7 +14,7 @@ from romanesco.envs.tmaze import tmaze
 from romanesco.learn import ppo, train
 from romanesco.memory import GRU, AGaLiTe, Feedforward, Stack
 
-pytestmark = pytest.mark.learning
+pytestmark = pytest.mark.optimized
 
 CELLS = {
     "none": Feedforward,

@@ -130,7 +130,8 @@ def test_what_a_memory_is_worth():
 def test_compare_trains_what_is_missing_on_the_twin_once(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     sizes = ["env=tmaze_walk", "env.corridor_length=4", "memory=gru", "encoder=linear", "encoder.width=4", "num_envs=4",
-             "algorithm.horizon=8", "total_steps=64", "eval.final_episodes=4", "seeds=2"]  # fmt: skip
+             "algorithm.horizon=8", "total_steps=64", "seeds=2", "eval.episodes=2",
+             "eval.final_episodes=20"]  # fmt: skip
     assert run(["train", *sizes, "name=a"]) == 0
     capsys.readouterr()
     assert run(["compare", "--twin", "a", "--json"]) == 0
