@@ -84,6 +84,20 @@ def test_every_stream_plays_its_share_in_order(episodes):
     assert len(np.unique(got["name"])) == n
 
 
+@pytest.mark.parametrize("episodes", [1, 6, 7, 20])
+def test_one_program_plays_any_number_of_episodes_up_to_the_most(episodes):
+    env = Episodes(Roll(jnp.int32(7)))
+    play = lambda n, **shapes: evaluate(jax.random.key(0), env, ACTOR, episodes=n, greedy=True, streams=6, **shapes)
+    got = jax.jit(lambda n: play(n, most=20))(episodes)
+    wanted = jax.jit(lambda: play(episodes, most=20))()
+    for name, column in got.items():
+        assert column.shape == (20,) and np.isnan(column[episodes:]).all(), name
+        np.testing.assert_array_equal(column, wanted[name])
+    if episodes >= 6:
+        alone = jax.jit(lambda: play(episodes))()
+        assert all((got[name][:episodes] == column).all() for name, column in alone.items())
+
+
 def test_short_episodes_are_not_favoured():
     """A fair coin between returns 0 and 100: the first 20 to finish would have a mean near 0."""
     env, keys = Episodes(Coin(jnp.int32(100))), jax.random.split(jax.random.key(3), 50)

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Key
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from romanesco.agent.rollout import Streams, scores, start
 from romanesco.core.actions import enter
@@ -17,15 +17,19 @@ PATIENCE = 100_000  # steps after which an episode of a world without a limit is
 
 
 def evaluate(
-    key: Key[Array, ""], env: Env, actor: Actor, *, episodes: int, greedy: Bool[Array, ""] | bool
-) -> dict[str, Float[Array, "episodes"]]:
+    key: Key[Array, ""], env: Env, actor: Actor, *, episodes: Int[Array, ""] | int, greedy: Bool[Array, ""] | bool,
+    most: int | None = None, streams: int = STREAMS,
+) -> dict[str, Float[Array, "most"]]:  # fmt: skip
     """`env.metrics` of each episode, in a fixed order; pure.
 
-    Up to 64 streams each play a fixed share, counted from their own reset: taking the first to finish would favour
-    short episodes. Episode e is number e // N of stream e % N. One that never ends is NaN.
+    N <= `streams` of them each play a fixed share, counted from their own reset: taking the first to finish would
+    favour short episodes. Episode e is number e // N of stream e % N. One that never ends is NaN, as are those from
+    `episodes` on, which may be traced where the program is made for `most` of them.
     """
-    n = min(STREAMS, episodes)
-    share = np.array([len(range(i, episodes, n)) for i in range(n)])
+    most = int(episodes) if most is None else most
+    n = min(streams, most)
+    share = jnp.maximum(-(-(episodes - jnp.arange(n)) // n), 0)  # of the episodes i, i + n, ... below `episodes`
+    depth = -(-most // n)
     k_start, k_play = jax.random.split(key)
 
     def choose(key, carry, obs, first):
@@ -41,18 +45,18 @@ def evaluate(
             jax.random.split(k_env, n), streams.env_state, enter(env.action_space, action)
         )
         ended = ts.last & (done < share)
-        slot = jnp.where(ended, done, share.max())  # the slot past the end takes what nobody asked for
+        slot = jnp.where(ended, done, depth)  # the slot past the end takes what nobody asked for
         metrics = jax.vmap(partial(scores, env))(env_state)
         table = {k: s.at[jnp.arange(n), slot].set(metrics[k]) for k, s in table.items()}
         return t + 1, Streams(env_state, carry, ts), done + ended, table
 
-    streams = start(k_start, env, actor, n)
-    names = jax.eval_shape(jax.vmap(partial(scores, env)), streams.env_state)
-    table = {name: jnp.full((n, share.max() + 1), jnp.nan) for name in names}
-    limit = (PATIENCE if env.max_steps is None else env.max_steps + 1) * int(share.max()) + 1
-    begin = (jnp.int32(0), streams, jnp.zeros(n, jnp.int32), table)
-    *_, table = jax.lax.while_loop(lambda now: (now[0] < limit) & (now[2] < share).any(), play, begin)
-    order = np.arange(episodes)
+    begun = start(k_start, env, actor, n)
+    names = jax.eval_shape(jax.vmap(partial(scores, env)), begun.env_state)
+    table = {name: jnp.full((n, depth + 1), jnp.nan) for name in names}
+    limit = (PATIENCE if env.max_steps is None else env.max_steps + 1) * share[0] + 1
+    now = (jnp.int32(0), begun, jnp.zeros(n, jnp.int32), table)
+    *_, table = jax.lax.while_loop(lambda now: (now[0] < limit) & (now[2] < share).any(), play, now)
+    order = np.arange(most)
     return {name: s[order % n, order // n] for name, s in table.items()}
 
 

@@ -140,6 +140,14 @@ def _strong(x: PyTree, dtypes: PyTree) -> PyTree[Array]:
     return jax.tree.map(lambda leaf, dtype: jax.lax.convert_element_type(leaf, dtype), x, dtypes)
 
 
+@jax.jit
+def _begun_and_moved(dynamics: Dynamics, key: Key[Array, ""], action: PyTree[Array]) -> tuple[PyTree, PyTree]:
+    """-> a first state and the one after it. A jitted function's shapes are traced once and then remembered."""
+    s = dynamics.init(key)
+    s = _strong(s, jax.tree.map(lambda x: _settled(jnp.result_type(x)), s))
+    return s, dynamics.transition(key, s, action)[0]
+
+
 class Episodes(eqx.Module):
     """A `Dynamics` as an `Env`: the clock, the limit, the autoreset, the return.
 
@@ -253,13 +261,8 @@ class Episodes(eqx.Module):
         Where they disagree, or are weak, the second call would be a second program.
         """
 
-        def both(key, action):
-            s = self.dynamics.init(key)
-            s = _strong(s, jax.tree.map(lambda x: _settled(jnp.result_type(x)), s))
-            return s, self.dynamics.transition(key, s, action)[0]
-
         action = jax.tree.map(lambda space: jax.ShapeDtypeStruct(space.shape, space.dtype), self.action_space)
-        begun, moved = jax.eval_shape(both, jax.eval_shape(jax.random.key, 0), action)
+        begun, moved = _begun_and_moved.eval_shape(self.dynamics, jax.eval_shape(jax.random.key, 0), action)
         return jax.tree.map(lambda a, b: _settled(a.dtype, b.dtype), begun, moved)
 
 

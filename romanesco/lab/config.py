@@ -49,6 +49,20 @@ class Eval:
     final_episodes: int = key(100, "episodes of the last one", least=1)
     mode: str = key("greedy", "how actions are chosen while training", choices=("greedy", "sampled"))
 
+    @property
+    def fresh_episodes(self) -> int:
+        """Those by which the best policy is judged in the end."""
+        return 10 * self.episodes
+
+    @property
+    def most_episodes(self) -> int:
+        return max(self.episodes, self.final_episodes, self.fresh_episodes)
+
+    @property
+    def streams(self) -> int:
+        """How many are played side by side, of each evaluation: ten in a row at the end, by default one before."""
+        return max(self.episodes, self.final_episodes // 10)
+
 
 @dataclass
 class Checkpoint:

@@ -148,8 +148,8 @@ class Group:
         key = jax.random.fold_in(jax.random.key(tag), number)
         keys = self._of(deal([key] * len(self.seeds), self.programs.devices))
         envs = self._of([s.env for s in self.setups])
-        player = self.programs.player(episodes)
-        return jax.device_get(player(keys, envs, list(actors), shared=(greedy,)))
+        tables = jax.device_get(self.programs.player(keys, envs, list(actors), shared=(episodes, greedy)))
+        return [{name: column[:episodes] for name, column in table.items()} for table in tables]
 
     def evaluate(self) -> list[dict[str, Any]]:
         """The evaluation due now -> rows of evals.jsonl; keeps the best policies. The last one is longer."""
@@ -178,7 +178,7 @@ class Group:
         final = [s.learner.actor for s in self.states]
         best = [b if b is not None else f for b, f in zip(self.best, final, strict=True)]
         best = deal(best, self.programs.devices)
-        long, check = self.config.eval.final_episodes, 10 * self.config.eval.episodes
+        long, check = self.config.eval.final_episodes, self.config.eval.fresh_episodes
         played = zip(
             self._of(range(len(self.seeds))),
             self.play(self._of(final), episodes=long, greedy=True),

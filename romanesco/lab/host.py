@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -40,7 +40,7 @@ class HostPrograms:
         self._learner = jax.jit(lambda key, setup: train.init_learner(key, make, setup))
         self.like: train.State = jax.eval_shape(self._blank, jax.random.key(0))
         self._envs: dict[bytes, HostEnv] = {}
-        self._judges: dict[int, HostEnv] = {}
+        self._judge: HostEnv | None = None
         self._bad: dict[bytes, Rollout] = {}  # the rollout of a seed's update that was not finite
 
     def _blank(self, key: jax.Array) -> train.State:
@@ -115,20 +115,15 @@ class HostPrograms:
         rollout = self._bad[np.asarray(jax.random.key_data(key)).tobytes()]
         return train.first_bad(key, state, told, number, total, rollout)
 
-    def player(self, episodes: int) -> Callable[..., list[dict[str, np.ndarray]]]:
-        """Plays `episodes` of each actor, on streams of their own."""
-        n = min(STREAMS, episodes)
-        if n not in self._judges:
-            self._judges[n] = self.world.judged(n)
-        judge = functools.partial(evaluate_host, world=self.world, env=self._judges[n], episodes=episodes)
-
-        def play(keys, envs, actors, *, shared: tuple[bool]) -> list[dict[str, np.ndarray]]:
-            return [judge(key, actor=actor, greedy=shared[0]) for key, actor in zip(keys, actors, strict=True)]
-
-        return play
+    def player(self, keys, envs, actors, *, shared: tuple[int, bool]) -> list[dict[str, np.ndarray]]:
+        """Plays so many episodes of each actor, greedy or not, on streams of their own."""
+        self._judge = self._judge or self.world.judged(min(STREAMS, self.config.eval.streams))
+        told = dict(zip(("episodes", "greedy"), shared, strict=True))
+        judge = functools.partial(evaluate_host, world=self.world, env=self._judge, **told)
+        return [judge(key, actor=actor) for key, actor in zip(keys, actors, strict=True)]
 
     def close(self) -> None:
-        for env in [*self._envs.values(), *self._judges.values()]:
+        for env in [*self._envs.values(), *([self._judge] if self._judge else [])]:
             env.close()
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import jax
 
-from romanesco.agent.evaluate import evaluate
+from romanesco.agent.evaluate import STREAMS, evaluate
 from romanesco.core.clock import Clock
 from romanesco.core.mesh import Seeds, deal, on
 from romanesco.core.types import Env
@@ -37,7 +37,7 @@ class Programs:
         self.room = room(config)
         self._make = agent_maker(config, env, objects)
         self.chunk = Seeds(functools.partial(train.chunk, self.room), donate=(1,), batched=self.batched)
-        self._players: dict[int, Seeds] = {}
+        self.player = Seeds(self._play, batched=self.batched)
         begin = lambda key, setup: train.init(key, self._make, setup)
         self.begin = Seeds(begin, batched=self.batched)
         self.like: train.State = jax.eval_shape(begin, jax.random.key(0), self.setup)
@@ -55,10 +55,8 @@ class Programs:
         states = [on(device, self.like) for device in devices]
         self.chunk.compile(self.pool, keys, states, setups, shared=(0, 0, 0))
         if self.config.eval.every:
-            counts = {self.config.eval.episodes, self.config.eval.final_episodes, 10 * self.config.eval.episodes}
             actors = [state.learner.actor for state in states]
-            for count in sorted(counts):
-                self.player(count).compile(self.pool, keys, [s.env for s in setups], actors, shared=(True,))
+            self.player.compile(self.pool, keys, [s.env for s in setups], actors, shared=(0, True))
 
     def ready(self) -> None:
         """Waits until training can begin."""
@@ -71,11 +69,10 @@ class Programs:
 
     first_bad = staticmethod(train.first_bad)
 
-    def player(self, episodes: int) -> Seeds:
-        if episodes not in self._players:
-            one = lambda key, env, actor, greedy: evaluate(key, env, actor, episodes=episodes, greedy=greedy)
-            self._players[episodes] = Seeds(one, batched=self.batched)
-        return self._players[episodes]
+    def _play(self, key, env, actor, episodes, greedy):
+        """One program for all evaluations of a run: a world may take a minute to compile."""
+        most, streams = self.config.eval.most_episodes, min(STREAMS, self.config.eval.streams)
+        return evaluate(key, env, actor, episodes=episodes, greedy=greedy, most=most, streams=streams)
 
     def close(self) -> None:
         self.pool.shutdown(wait=False, cancel_futures=True)
