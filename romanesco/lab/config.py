@@ -60,7 +60,7 @@ class Eval:
 
     @property
     def streams(self) -> int:
-        """How many are played side by side, of each evaluation: ten in a row at the end, by default one before."""
+        """How many play side by side: by default one episode each while training, ten each at the end."""
         return max(self.episodes, self.final_episodes // 10)
 
 
