@@ -156,7 +156,7 @@ def test_every_name_of_the_library_is_understood():
     ("settings", "said"),
     [({"id": "brekout"}, "env.id=brekout: no such game; did you mean `breakout`"),
      ({"id": "combat"}, "for two players only"),
-     ({"obs": "ram", "protocol": "classic"}, "lives that end episodes need env.obs=pixels"),
+     ({"obs": "ram", "protocol": "classic"}, "lives that end episodes need env.obs=pixels.*protocol=v5"),
      ({"obs": "ram", "vectorization": "native"}, "shows screens only")],
 )  # fmt: skip
 def test_what_cannot_be_played_is_refused(settings, said):

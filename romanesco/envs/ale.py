@@ -76,7 +76,7 @@ def atari(
         if rules.lives and render_mode is None:
             raise BadInput(
                 f"env.protocol={protocol}, env.obs={obs}, env.vectorization={vectorization}: lives that end episodes "
-                "need env.obs=pixels and env.vectorization=auto"
+                "need env.obs=pixels and env.vectorization=auto; env.protocol=v5 has none"
             )
         if vectorization == "native":
             raise BadInput("env.vectorization=native shows screens only; env.obs=ram needs auto, sync or async")
