@@ -14,7 +14,7 @@ import pytest
 pytestmark = pytest.mark.slow
 
 SMALL = ["cartpole/gru", "num_envs=4", "algorithm.horizon=32", "algorithm.epochs=2", "algorithm.minibatches=2",
-         "algorithm.normalize=both", "seeds=2", "devices=1", "eval.episodes=2", "eval.final_episodes=20",
+         "algorithm.normalize=both", "seeds=2", "eval.episodes=2", "eval.final_episodes=20",
          "eval.every=4000", "checkpoint.every=1500", "log.every=700", "log.sinks=[jsonl]", "log.git_diff=false",
          "total_steps=16000"]  # fmt: skip
 
