@@ -1,69 +1,95 @@
 """Worlds alone, under random actions: `python benchmarks/envs.py --peer-python PYTHON`.
 
-Steps a CPU-second of all threads, of N streams in one program, beside the library that a world comes from: memory-gym's
-own loop over one environment, in a process of its own, measured in turn. PYTHON has it
+Steps a CPU-second of all threads, of N streams, and the ratio to what the library that a world comes from does by
+itself, measured in turn: gymnax's and Craftax's own steps with their own autoresets in the same program's place, a
+vector environment without us, memory-gym's and Memory Maze's own loop over one environment in a process of its own.
+Memory Maze plays whole episodes, resets included. PYTHON has memory-gym
 (`pip install --no-deps memory-gym==1.0.2`, numpy, gymnasium, pygame).
-
-`--share`: instead, what part of an update of a preset is its world's, one seed. In the program: the CPU-seconds of all
-threads for the steps of an update under random actions, of those of the whole update, measured in turn. Outside of it:
-the time that a run says it waited for its world (`time/env_s`), of all but evaluations and logs; its processes use the
-CPU meanwhile.
 """
 
 from __future__ import annotations
 
 import argparse
-import itertools
+import functools
 import json
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 COMMAND = "python benchmarks/envs.py"
-STREAMS = {1: 0.05, 256: 1.0, 1024: 1.0}  # and the share of a world's steps that they play
-WORLDS = {  # name: registry name, options, steps of all streams in one call, what it is measured against
-    "tmaze": ("tmaze", {}, 2_000_000, None),
-    "mysterypath, grid, pixels": ("mysterypath", {"variant": "grid", "obs": "pixels"}, 10_000, "grid"),
-    "mysterypath, grid, symbolic": ("mysterypath", {"variant": "grid", "obs": "symbolic"}, 60_000, "grid"),
-    "mysterypath, continuous, pixels": (
-        "mysterypath",
-        {"variant": "continuous", "obs": "pixels"},
-        30_000,
-        "continuous",
-    ),
-}
 PEER_STEPS = 2000
-SHARES = {  # a preset and what is changed
-    "cartpole/mlp": (),
-    "cartpole/gru": (),
-    "tmaze/small": (),
-    "mysterypath/gru, symbolic": ("env.obs=symbolic", "encoder=linear", "num_envs=32"),
-    "mysterypath/gru, pixels": ("num_envs=32",),
-    "craftax/gru": ("num_envs=64",),
-    "lander/mlp": (),
-    "atari/cnn": (),
-    "memory_maze/gru": (),
-}
-HOSTS = ("lander/mlp", "atari/cnn", "memory_maze/gru")  # of SHARES, those whose world lies outside the program
-UPDATES = 2  # in one measurement of a share
+Rate = dict[str, float]  # steps a second of the wall, and of the CPU
 
 
-def runner(env: Any, streams: int, steps: int) -> tuple[Callable[[], None], int]:
+@dataclass(frozen=True)
+class World:
+    """A world, how many steps of all streams one measurement has, and what it is measured against."""
+
+    name: str
+    options: dict[str, Any] = field(default_factory=dict)
+    steps: int = 2_000_000
+    streams: tuple[int, ...] = (1, 256, 1024)
+    peer: str | None = None
+
+
+WORLDS = {
+    "tmaze": World("tmaze"),
+    "mysterypath, grid, symbolic": World("mysterypath", {"variant": "grid", "obs": "symbolic"}, 60_000, peer="grid"),
+    "mysterypath, grid, pixels": World("mysterypath", {"variant": "grid", "obs": "pixels"}, 10_000, peer="grid"),
+    "mysterypath, continuous, pixels": World("mysterypath", {"variant": "continuous", "obs": "pixels"}, 30_000,
+                                             peer="continuous"),
+    "cartpole": World("cartpole", peer="gymnax:CartPole-v1"),
+    "acrobot": World("acrobot", peer="gymnax:Acrobot-v1"),
+    "mountaincar": World("mountaincar", peer="gymnax:MountainCar-v0"),
+    "craftax, symbolic, lazy": World("craftax", {}, 5_000, (256,), peer="craftax"),
+    "craftax, symbolic, pool": World("craftax", {"reset": "pool", "worlds": 256}, 5_000, (256,), peer="craftax"),
+    "lander": World("lander", {}, 20_000, (16,), peer="LunarLander-v3"),
+    "atari, breakout": World("atari", {"id": "breakout"}, 4_000, (8,), peer="AtariVectorEnv"),
+    "memory_maze, 9 x 9": World("memory_maze", {}, 1_000, (1,), peer="memory_maze"),
+}  # fmt: skip
+
+
+def rate(steps: int, act: Callable[[], object]) -> Rate:
+    wall, cpu = time.perf_counter(), time.process_time()
+    act()
+    return {"wall": steps / (time.perf_counter() - wall), "cpu": steps / (time.process_time() - cpu)}
+
+
+class Library:
+    """An environment of gymnax or Craftax, with its own autoreset, as `runner` wants it."""
+
+    def __init__(self, env: Any, params: Any):
+        self.env, self.params = env, params
+
+    def reset(self, key: Any) -> tuple[Any, Any]:
+        import jax
+        import jax.numpy as jnp
+
+        state = self.env.reset(key, self.params)[1]
+        told = jax.eval_shape(self.step, key, state, jnp.int32(0))[1]
+        return state, jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), told)
+
+    def step(self, key: Any, state: Any, action: Any) -> tuple[Any, Any]:
+        obs, state, *told = self.env.step(key, state, action, self.params)
+        return state, (obs, *told)
+
+
+def runner(env: Any, actions: range, streams: int, steps: int) -> tuple[Callable[[], None], int]:
     """A compiled function that plays all streams on from where its last call ended, and its steps."""
     import equinox as eqx
     import jax
 
-    T, least, n = max(1, steps // streams), env.action_space.start, env.action_space.n
+    T = max(1, steps // streams)
 
     @eqx.filter_jit
     def play(env, key, at):
         def tick(at, key):
             k_act, k_env = jax.random.split(key)
-            actions = jax.random.randint(k_act, (streams,), least, least + n)
-            return jax.vmap(env.step)(jax.random.split(k_env, streams), at[0], actions), None
+            drawn = jax.random.randint(k_act, (streams,), actions.start, actions.stop)
+            return jax.vmap(env.step)(jax.random.split(k_env, streams), at[0], drawn), None
 
         return jax.lax.scan(tick, at, jax.random.split(key, T))[0]  # state and time step: no observation is left out
 
@@ -80,7 +106,65 @@ def runner(env: Any, streams: int, steps: int) -> tuple[Callable[[], None], int]
     return run, T * streams
 
 
-def peer(variant: str) -> dict[str, float]:
+def in_program(world: World, streams: int) -> list[Callable[[], Rate]]:
+    """Ours and, if it is of a library in JAX, the library's own."""
+    import romanesco as rm
+
+    env = rm.make(world.name, **world.options)
+    steps = int(world.steps * (0.05 if streams == 1 else 1))
+    actions = range(env.action_space.start, env.action_space.start + env.action_space.n)
+    played = [runner(env, actions, streams, steps)]
+    if world.peer == "craftax":
+        from craftax.craftax_env import make_craftax_env_from_name
+
+        theirs = make_craftax_env_from_name("Craftax-Symbolic-v1", auto_reset=True)
+        # it makes a world for every step: a tenth of the steps is enough
+        played.append(runner(Library(theirs, theirs.default_params), actions, streams, steps // 10))
+    elif world.peer and world.peer.startswith("gymnax:"):
+        import gymnax
+
+        played.append(runner(Library(*gymnax.make(world.peer.partition(":")[2])), actions, streams, steps))
+    return [functools.partial(rate, done, run) for run, done in played]
+
+
+def on_host(world: World, streams: int) -> list[Callable[[], Rate]]:
+    """Ours, and the library's vector environment as it is, under the same actions."""
+    import gymnasium
+    import jax
+    import numpy as np
+
+    import romanesco as rm
+
+    ours, keys = rm.make(world.name, num_envs=streams, **world.options), jax.random.split(jax.random.key(0), streams)
+    if world.name == "atari":
+        from ale_py import AtariVectorEnv
+
+        told = {"noop_max": 0, "use_fire_reset": False, "reward_clipping": False, "repeat_action_probability": 0.25}
+        theirs = AtariVectorEnv(world.options["id"], streams, **told)
+    else:
+        theirs = gymnasium.make_vec(world.peer, num_envs=streams, vectorization_mode="sync")
+    ours.reset(keys), theirs.reset(seed=np.arange(streams))
+    n = world.steps // streams
+    actions = np.random.default_rng(0).integers(0, ours.action_space.n, (n, streams))
+    plays = (lambda a: ours.step(keys, a), theirs.step)
+    return [functools.partial(rate, n * streams, lambda play=play: [play(a) for a in actions]) for play in plays]
+
+
+def maze(stock: bool) -> Rate:
+    """A whole episode of Memory Maze, and a reset; only where nothing of it was made fast before can it be `stock`."""
+    import numpy as np
+
+    from romanesco.envs.memory_maze import MemoryMaze
+
+    env = MemoryMaze(9, stock=stock)
+    env.reset(seed=0)
+    actions = np.random.default_rng(0).integers(0, 6, 1000)
+    told = rate(1000, lambda: [env.step(action) for action in actions] + [env.reset()])
+    env.close()
+    return told
+
+
+def memory_gym(variant: str) -> Rate:
     """memory-gym's environment under random actions, easy."""
     import os
 
@@ -93,104 +177,62 @@ def peer(variant: str) -> dict[str, float]:
     easy = {"show_origin": True, "show_goal": True, "reward_path_progress": 0.1}
     actions = np.random.default_rng(0).integers(0, 4 if variant == "grid" else 3, (PEER_STEPS, 2))
     env.reset(seed=0, options=easy)
-    wall, cpu = time.perf_counter(), time.process_time()
-    for action in actions:
-        if env.step(action[0] if variant == "grid" else action)[2]:
-            env.reset(options=easy)
-    return {"wall": PEER_STEPS / (time.perf_counter() - wall), "cpu": PEER_STEPS / (time.process_time() - cpu)}
+
+    def play() -> None:
+        for action in actions:
+            if env.step(action[0] if variant == "grid" else action)[2]:
+                env.reset(options=easy)
+
+    return rate(PEER_STEPS, play)
 
 
-def share(label: str, repeats: int) -> dict[str, list[float]]:
-    """CPU milliseconds of an update of a preset, of its world's steps alone, and the latter's percentage."""
-    import jax
-    from record import runner as updating
-    from record import times
-
-    from romanesco.lab.build import Objects, environment
-    from romanesco.lab.compose import resolve
-    from romanesco.lab.devices import numerics
-    from romanesco.lab.programs import Programs
-
-    config = resolve(label.partition(",")[0], [*SHARES[label], "seeds=1", "eval.every=0"])[0]
-    env = environment(config.env)
-    with numerics(config):
-        update = updating(Programs(config, env, Objects(), jax.devices()[:1]), [0], UPDATES)
-        play, _ = runner(env, config.num_envs, UPDATES * config.steps_per_update)
-        update()
-        pairs = [[times(act, 1, warm=True)[1][0] for act in (play, update)] for _ in range(repeats)]
-    return shares([[x / UPDATES for x in pair] for pair in pairs], "CPU ms")
+PEERS: dict[str, Callable[[], Rate]] = {  # in processes of their own
+    "grid": functools.partial(memory_gym, "grid"),
+    "continuous": functools.partial(memory_gym, "continuous"),
+    "memory_maze": functools.partial(maze, True),
+}
 
 
-def shares(pairs: list[list[float]], unit: str) -> dict[str, list[float]]:
-    """Seconds of (world, whole update) as columns."""
-    return {
-        f"world, {unit}": [1e3 * a for a, _ in pairs],
-        f"update, {unit}": [1e3 * b for _, b in pairs],
-        "world's share, %": [100 * a / b for a, b in pairs],
-    }
+def measures(world: World, streams: int, python: str) -> list[Callable[[], Rate]]:
+    """What measures ours, and what measures the other."""
 
+    def apart() -> Rate:
+        runs = python if world.peer in ("grid", "continuous") else sys.executable
+        done = subprocess.run([runs, __file__, "--peer", world.peer], capture_output=True, text=True, check=True)
+        return json.loads(done.stdout.splitlines()[-1])
 
-def host_share(label: str, repeats: int) -> dict[str, list[float]]:
-    """Wall milliseconds of an update, and of it those in the world, between the rows of a run."""
-    import romanesco as rm
-
-    with tempfile.TemporaryDirectory() as root:
-        settings = [*SHARES[label], "seeds=1", f"updates={repeats + 1}", "log.every=1", "log.sinks=[]", "eval.every=0"]
-        run = rm.train(label, *settings, root=root, name="share")
-        rows = [json.loads(line) for line in (run.path / "metrics.jsonl").read_text().splitlines()]
-    spent = [[row["time/env_s"], sum(row[f"time/{phase}_s"] for phase in ("env", "policy", "learn"))] for row in rows]
-    return shares([[b - a for a, b in zip(*pair, strict=True)] for pair in itertools.pairwise(spent)], "wall ms")
+    if world.name == "memory_maze":
+        return [functools.partial(maze, False), apart]
+    if world.name in ("lander", "atari"):
+        return on_host(world, streams)
+    return in_program(world, streams) + [apart] * (world.peer in PEERS)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--peer-python", default=sys.executable, help="a Python that has memory-gym")
-    parser.add_argument("--peer", choices=("grid", "continuous"), help="measure memory-gym once, as JSON")
-    parser.add_argument("--only", choices=[*WORLDS, *SHARES], action="append", help="one of them; again for another")
-    parser.add_argument("--share", action="store_true", help="of presets: what part of an update is the world's")
-    parser.add_argument("--streams", type=int, choices=STREAMS, action="append", help="of one program")
+    parser.add_argument("--peer", choices=PEERS, help="measure this one once, as JSON")
+    parser.add_argument("--only", choices=WORLDS, action="append", help="one of them; again for another")
     args = parser.parse_args()
     if args.peer:
-        print(json.dumps(peer(args.peer)))
+        print(json.dumps(PEERS[args.peer]()))
         return
     from record import row, write
 
-    from romanesco.envs import ENVS
-
-    if args.share:
-        if args.streams or not set(args.only or ()) <= set(SHARES):
-            parser.error(f"--share is of presets, {', '.join(SHARES)}; it takes no --streams")
-        for label in args.only or SHARES:
-            told = (host_share if label in HOSTS else share)(label, args.repeats).items()
-            write("shares", [row(label, f"{COMMAND} --share", *column) for column in told], replace=False)
-        return
-
-    def theirs(variant: str) -> dict[str, float]:
-        done = subprocess.run(
-            [args.peer_python, __file__, "--peer", variant], capture_output=True, text=True, check=True
-        )
-        return json.loads(done.stdout.splitlines()[-1])
-
-    def ours(run: Callable[[], None], steps: int) -> dict[str, float]:
-        wall, cpu = time.perf_counter(), time.process_time()
-        run()
-        return {"wall": steps / (time.perf_counter() - wall), "cpu": steps / (time.process_time() - cpu)}
-
-    if not set(args.only or ()) <= set(WORLDS):
-        parser.error(f"without --share --only is a world, {', '.join(WORLDS)}")
-    rows = []
     for label in args.only or WORLDS:
-        name, options, steps, library = WORLDS[label]
-        for streams in args.streams or STREAMS:
-            run, done = runner(ENVS[name](**options), streams, int(STREAMS[streams] * steps))
-            pairs = [(ours(run, done), theirs(library) if library else None) for _ in range(args.repeats)]
-            figures = {"steps/CPU-s": [a["cpu"] for a, _ in pairs], "steps/s": [a["wall"] for a, _ in pairs]}
-            if library:
-                figures["memory-gym's steps/CPU-s"] = [b["cpu"] for _, b in pairs]
-                figures["ratio"] = [a["cpu"] / b["cpu"] for a, b in pairs]
-            rows += [row(f"{label}, N {streams}", COMMAND, metric, values) for metric, values in figures.items()]
-    write("envs", rows, replace=not (args.only or args.streams))
+        for streams in WORLDS[label].streams:
+            both = measures(WORLDS[label], streams, args.peer_python)
+            pairs = [[measure() for measure in both] for _ in range(args.repeats)]
+            figures = {
+                "steps/CPU-s": [ours["cpu"] for ours, *_ in pairs],
+                "steps/s": [ours["wall"] for ours, *_ in pairs],
+            }
+            if len(both) == 2:
+                figures["library's steps/CPU-s"] = [theirs["cpu"] for _, theirs in pairs]
+                figures["ratio"] = [ours["cpu"] / theirs["cpu"] for ours, theirs in pairs]
+            rows = [row(f"{label}, N {streams}", COMMAND, metric, values) for metric, values in figures.items()]
+            write("envs", rows, replace=False)
 
 
 if __name__ == "__main__":

@@ -55,15 +55,15 @@ def row(
 
 
 def write(table: str, rows: Sequence[dict[str, object]], *, replace: bool = True) -> Path:
-    """Writes `results/<table>.csv`; rows of the same name and metric are replaced, others stay unless `replace`."""
+    """Writes `results/<table>.csv`; unless `replace`, other rows stay, and those of a name and metric keep their
+    place."""
     path = HERE / "results" / f"{table}.csv"
     old = [] if replace or not path.exists() else list(csv.DictReader(path.open()))
-    made = {(r["row"], r["metric"]) for r in rows}
-    kept = [r for r in old if (r["row"], r["metric"]) not in made]
+    told = {(r["row"], r["metric"]): r for r in [*old, *rows]}
     with path.open("w", newline="") as file:
         out = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         out.writeheader()
-        out.writerows([*kept, *rows])
+        out.writerows(told.values())
     for r in rows:
         print(f"{r['row']:40} {r['metric']:28} {r['value']:>10}  [{r['low']}, {r['high']}]")
     return path

@@ -1,6 +1,7 @@
-"""Memory Maze: its fast contact loop is the stock one, what it shows, what is missing. Skipped without the extra."""
+"""Memory Maze: made fast it is the stock one, what it shows, what is missing. Skipped without the extra."""
 
 import importlib.util
+import inspect
 import os
 import subprocess
 import sys
@@ -38,12 +39,18 @@ class Contacts(list):
 
 
 @pytest.fixture
-def sphere(monkeypatch):
-    memory_maze._tasks(True)
+def replaced(monkeypatch):
+    """What is made fast, as (owner, name): all of it stock within a test, and as it was after."""
+    tasks = memory_maze._tasks(True)
+    from dm_control.composer.observation.observable import MJCFCamera
     from dm_control.locomotion.props.target_sphere import TargetSphere
 
-    monkeypatch.setattr(TargetSphere, "_update_activation", TargetSphere._update_activation)
-    return TargetSphere
+    places = (TargetSphere, "_update_activation"), (MJCFCamera, "_callable"), (tasks, "MemoryMazeTask")
+    for owner, name in places:
+        monkeypatch.setattr(owner, name, inspect.unwrap(getattr(owner, name)))
+    memory_maze._tasks.cache_clear()
+    yield places
+    memory_maze._tasks.cache_clear()
 
 
 def composed(env):
@@ -55,7 +62,7 @@ def composed(env):
 
 
 def lived(stock):
-    """Images and rewards of 12 steps; in each fourth a target is put where the walker stands."""
+    """Images and rewards of 12 steps, of which every fourth meets a target, and of another episode."""
     from dm_control import mjcf
 
     env = memory_maze.MemoryMaze(9, stock=stock)
@@ -67,20 +74,20 @@ def lived(stock):
         if t % 4 == 3:
             frame.pos[:2] = physics.bind(task._walker.root_body).xpos[:2]
         obs, reward, *_ = env.step(t % 6)
-        seen += [obs.copy(), np.float32(reward)]
+        seen += [obs, np.float32(reward)]
         frame.pos[:] = home
+    seen += [env.reset()[0], env.step(1)[0]]
     env.close()
     return seen
 
 
 @needs
 @pytest.mark.slow
-def test_the_fast_contact_loop_is_the_stock_one(sphere):
-    slow = sphere._update_activation
+def test_made_fast_it_is_the_stock_one(replaced):
     stock = lived(True)
-    assert sphere._update_activation is slow
+    assert not any(hasattr(getattr(*place), "__wrapped__") for place in replaced)
     quick = lived(False)
-    assert sphere._update_activation is not slow
+    assert all(hasattr(getattr(*place), "__wrapped__") for place in replaced)
     rewards = [x for x in stock if x.ndim == 0]
     assert sum(rewards) == 3 and stock[0].shape == (64, 64, 3)
     for a, b in zip(stock, quick, strict=True):
@@ -88,14 +95,24 @@ def test_the_fast_contact_loop_is_the_stock_one(sphere):
 
 
 @needs
-def test_another_contact_loop_is_left_alone(sphere, monkeypatch):
+def test_what_is_not_the_known_source_is_left_alone(replaced, monkeypatch):
+    owner, name = replaced[0]
+
     def other(self, physics):
         pass
 
-    monkeypatch.setattr(sphere, "_update_activation", other)
-    with pytest.warns(UserWarning, match="not the known one"):
-        memory_maze._quicken()
-    assert sphere._update_activation is other
+    monkeypatch.setattr(owner, name, other)
+    with pytest.warns(UserWarning, match="TargetSphere._update_activation is not the known one"):
+        memory_maze._tasks(False)
+    assert getattr(owner, name) is other
+
+
+@needs
+@pytest.mark.slow
+def test_an_image_may_be_larger_than_640_x_480():
+    env = memory_maze.MemoryMaze(9, camera_resolution=700)
+    assert env.reset(seed=0)[0].shape == (700, 700, 3)
+    env.close()
 
 
 @needs

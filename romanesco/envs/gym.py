@@ -115,10 +115,10 @@ def separate(
     makers = [functools.partial(Tidy, make, i, max_steps, repeat) for i in range(n)]
     try:
         if vectorization != "async":
-            return Host(SyncVectorEnv(makers), timeout=timeout)
+            return Host(SyncVectorEnv(makers, copy=False), timeout=timeout)
         logger.min_level = max(logger.min_level, logger.ERROR + 1)  # faults of workers reach the user once, from us
         with _hidden_main(), _deaf_to_signals():
-            return Host(AsyncVectorEnv(makers, context="spawn"), timeout=timeout)
+            return Host(AsyncVectorEnv(makers, context="spawn", copy=False), timeout=timeout)
     except HostFault as error:
         raise _missing(error) from error
     except (EOFError, ConnectionError) as error:

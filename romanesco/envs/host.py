@@ -104,16 +104,18 @@ class Host:
 
     def _seen(self, obs: Any, reward, discount, first, last) -> TimeStep:
         obs = batched(self.vector.single_observation_space, obs)
-        for what, tree in (("reward", reward), ("observation", obs)):
-            for path, x in jax.tree_util.tree_leaves_with_path(tree):
-                if x.dtype.kind == "f" and not np.isfinite(x).all():
-                    i, *at = np.argwhere(~np.isfinite(x))[0].tolist()
-                    name = f"{what}{jax.tree_util.keystr(path)}{at or ''}"
-                    step = f"step {int(self._length[i])} of its episode"
-                    raise HostFault(
-                        f"environment {i} gave {x[(i, *at)]} in {name} at {step} (obs, reward must be finite)"
-                    )
+        told = {"reward": reward, "observation": obs}
+        if not all(map(_finite, jax.tree.leaves(told))):
+            raise self._fault(told)
         return TimeStep(obs, reward, discount, first.copy(), last)
+
+    def _fault(self, told: dict[str, Any]) -> HostFault:
+        """Where the first number is that is not finite."""
+        path, x = next(leaf for leaf in jax.tree_util.tree_leaves_with_path(told) if not _finite(leaf[1]))
+        i, *at = np.argwhere(~np.isfinite(x))[0].tolist()
+        name = f"{path[0].key}{jax.tree_util.keystr(path[1:])}{at or ''}"
+        step = f"step {int(self._length[i])} of its episode"
+        return HostFault(f"environment {i} gave {x[(i, *at)]} in {name} at {step} (obs, reward must be finite)")
 
     def _checked(self, space: Discrete | MultiDiscrete | Box, action: Any) -> np.ndarray:
         """The actions [B ...] of one leaf of the space; one that is foreign to it raises."""
@@ -142,6 +144,10 @@ class Host:
                 raise HostFault(_silence(self.timeout, doing)) from None
             except (EOFError, ConnectionError) as error:
                 raise HostFault(f"a worker of the environments died during {doing}: {type(error).__name__}") from error
+
+
+def _finite(x: np.ndarray) -> bool:
+    return x.dtype.kind != "f" or bool(np.isfinite(x).all())
 
 
 def _silence(timeout: float, doing: str) -> str:

@@ -132,7 +132,7 @@ class Tidy(gymnasium.Env):
     """Environment `index` of a vector: made by `make`, five answers of plain types, faults with an address.
 
     `max_steps` truncates, for environments whose own limit cannot be set otherwise. Every action is done `repeat`
-    times, or until the episode ends; `info["steps"]` says how often.
+    times, or until the episode ends; `info["steps"]` says how often, where it is not once.
     """
 
     def __init__(self, make: Callable[[], Any], index: int, max_steps: int | None = None, repeat: int = 1):
@@ -160,6 +160,8 @@ class Tidy(gymnasium.Env):
 
     def _observation(self, space: spaces.Space, x: Any) -> Any:
         match space:
+            case spaces.Box():  # by far the most, and the one that is quick to tell
+                pass
             case spaces.Dict():
                 return {k: self._observation(s, x[k]) for k, s in space.spaces.items()}
             case spaces.Tuple():
@@ -179,6 +181,8 @@ class Tidy(gymnasium.Env):
         return self._guarded("in reset", self._observation, self.observation_space, obs), self._info(info)
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict]:
+        if self.repeat == 1:
+            return self._once(action)
         before = self.length
         obs, total, terminated, truncated, info = self._once(action)
         for _ in range(self.repeat - 1):
@@ -202,8 +206,9 @@ class Tidy(gymnasium.Env):
             obs, reward, terminated, truncated, info = said
         limit = self.max_steps is not None and self.length >= self.max_steps
         obs = self._observation(self.observation_space, obs)
-        reward = float(np.asarray(reward, np.float64).reshape(()) if np.size(reward) == 1 else reward)
-        return obs, reward, bool(terminated), bool(truncated) or limit, self._info(info)
+        if not isinstance(reward, float) and np.size(reward) == 1:
+            reward = np.asarray(reward, np.float64).reshape(())
+        return obs, float(reward), bool(terminated), bool(truncated) or limit, self._info(info)
 
     def render(self) -> Any:
         return self.env.render()
