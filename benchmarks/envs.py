@@ -142,8 +142,9 @@ def on_host(world: World, streams: int) -> list[Callable[[], Rate]]:
         told = {"noop_max": 0, "use_fire_reset": False, "reward_clipping": False, "repeat_action_probability": 0.25}
         theirs = AtariVectorEnv(world.options["id"], streams, **told)
     else:
-        theirs = gymnasium.make_vec(world.peer, num_envs=streams, vectorization_mode="sync")
-    ours.reset(keys), theirs.reset(seed=np.arange(streams))
+        make = functools.partial(gymnasium.make, world.peer, disable_env_checker=True)
+        theirs = gymnasium.vector.SyncVectorEnv([make] * streams)
+    ours.reset(keys), theirs.reset(seed=0)
     n = world.steps // streams
     actions = np.random.default_rng(0).integers(0, ours.action_space.n, (n, streams))
     plays = (lambda a: ours.step(keys, a), theirs.step)
