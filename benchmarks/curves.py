@@ -52,6 +52,11 @@ FAMILIES = {
         ("env.variant=classic", "num_envs=64", "total_steps=1e6", "seeds=3", "memory.units=128"),
         {"gru": ()},
     ),
+    "craftax_symbolic": Family(
+        "craftax/gru",
+        ("num_envs=64", "total_steps=1e6", "seeds=3", "memory.units=128"),
+        {"gru": ()},
+    ),
 }
 
 

@@ -1,9 +1,16 @@
-"""Draws the figures of the docs from the committed results: `python benchmarks/figures.py`."""
+"""Draws the figures of the docs from the committed results: `python benchmarks/figures.py [--check]`.
+
+`--check` draws nothing, and exits with 1 where a figure shows other results than those of now.
+"""
 
 from __future__ import annotations
 
+import argparse
 import csv
+import hashlib
+import sys
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +23,7 @@ TITLES = {  # of the families of `curves.py`
     "popgym": "POPGym's RepeatPrevious, easy",
     "mysterypath": "Mystery Path, easy grid",
     "craftax": "Craftax-Classic",
+    "craftax_symbolic": "Craftax",
 }
 Points = list[tuple[float, float, float, float]]  # steps, value, low, high
 
@@ -89,15 +97,35 @@ class Learning:
         axes.xaxis.set_major_formatter(FuncFormatter(thousands))
 
 
-def main() -> None:
-    for name, svg in {
-        "tmaze_lengths": picture([Lengths.read()], width=7.6),
-        "learning": picture(Learning.read(), columns=2, height=2.4),
-    }.items():
-        path = ROOT / "docs" / "_static" / f"{name}.svg"
-        path.write_text(svg, encoding="utf-8")
-        print(f"written: {path.relative_to(ROOT)}")
+FIGURES = {"tmaze_lengths": {"width": 7.6}, "learning": {"columns": 2, "height": 2.4}}
+
+
+def panels_of(figure: str) -> Sequence[Any]:
+    return [Lengths.read()] if figure == "tmaze_lengths" else Learning.read()
+
+
+def mark(panels: Sequence[Any]) -> str:
+    """The last line of a figure: what it was drawn from."""
+    shown = hashlib.sha256(repr([vars(panel) for panel in panels]).encode()).hexdigest()[:16]
+    return f"<!-- drawn from {shown} -->\n"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="draw nothing; exit with 1 where a figure is out of date")
+    check = parser.parse_args().check
+    stale = []
+    for name, look in FIGURES.items():
+        path, panels = ROOT / "docs" / "_static" / f"{name}.svg", panels_of(name)
+        end = mark(panels)
+        if not path.exists() or not path.read_text(encoding="utf-8").endswith(end):
+            stale.append(path.relative_to(ROOT).as_posix())
+        if not check:
+            path.write_text(picture(panels, **look).rstrip("\n") + "\n" + end, encoding="utf-8")
+    if stale:
+        print(f"{'out of date' if check else 'written'}: {', '.join(stale)}")
+    return int(check and bool(stale))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

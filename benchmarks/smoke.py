@@ -21,6 +21,7 @@ from record import row, write
 
 import romanesco as rm
 from romanesco.lab.files import presets
+from romanesco.study.runs import Run
 
 WORLDS = ("mysterypath", "craftax", "memory_maze", "atari")
 NAMES = [name for name in presets() if name.split("/")[0] in WORLDS]
@@ -39,7 +40,7 @@ def main() -> None:
     for name in args.presets:
         begun = time.perf_counter()
         with tempfile.TemporaryDirectory() as root:
-            told = list(rm.train(name, *SMALL, root=root, name="smoke").metrics(0))
+            told = list(Run(rm.train(name, *SMALL, root=root, name="smoke").path).metrics(0))
         seconds = time.perf_counter() - begun
         figures = {
             "updates": [len(told)],

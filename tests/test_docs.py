@@ -119,8 +119,9 @@ def test_every_command_is_in_the_table():
     assert set(typer.main.get_command(cli.app).commands) == set(explained)
 
 
-def test_tables_are_those_of_the_results():
-    check = [sys.executable, "benchmarks/tables.py", "--check"]
+@pytest.mark.parametrize("what", ["tables", "figures"])
+def test_tables_and_figures_are_those_of_the_results(what):
+    check = [sys.executable, f"benchmarks/{what}.py", "--check"]
     done = subprocess.run(check, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
 
