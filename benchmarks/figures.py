@@ -117,11 +117,15 @@ def main() -> int:
     stale = []
     for name, look in FIGURES.items():
         path, panels = ROOT / "docs" / "_static" / f"{name}.svg", panels_of(name)
-        end = mark(panels)
-        if not path.exists() or not path.read_text(encoding="utf-8").endswith(end):
+        old, end = path.read_text(encoding="utf-8") if path.exists() else "", mark(panels)
+        if check:
+            current = old.endswith(end)
+        else:
+            now = picture(panels, **look).rstrip("\n") + "\n" + end
+            path.write_text(now, encoding="utf-8")
+            current = now == old
+        if not current:
             stale.append(path.relative_to(ROOT).as_posix())
-        if not check:
-            path.write_text(picture(panels, **look).rstrip("\n") + "\n" + end, encoding="utf-8")
     if stale:
         print(f"{'out of date' if check else 'written'}: {', '.join(stale)}")
     return int(check and bool(stale))

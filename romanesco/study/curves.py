@@ -159,7 +159,9 @@ def picture(
 
     rows = -(-len(panels) // columns)
     names = {label: i for panel in panels for i, label in enumerate(panel.names)}
-    above = 0.3 * -(-len(names) // (across := max(1, int(width // 2.5)))) if legend and len(names) > 1 else 0.0
+    wide = 0.6 + 0.085 * max(map(len, names), default=0)  # inches of an entry of the legend
+    lines = -(-len(names) // (across := max(1, int(width // wide))))
+    above = 0.12 + 0.2 * lines if legend and len(names) > 1 else 0.0
     tall = rows * height + above
     out = io.StringIO()
     with mpl.rc_context(STYLE):
@@ -174,8 +176,8 @@ def picture(
         for axes in grid[len(panels) :]:
             axes.set_visible(False)
         if above:
-            lines = [Line2D([], [], **pen(i)) for i in names.values()]
-            figure.legend(lines, [*names], loc="upper left", ncols=across)
+            samples = [Line2D([], [], **pen(i)) for i in names.values()]
+            figure.legend(samples, [*names], loc="upper left", ncols=across)
         figure.subplots_adjust(  # by hand: an automatic layout takes as long as all the drawing
             0.62 / width, 0.48 / tall, 1 - 0.1 / width, 1 - (0.28 + above) / tall, wspace=0.36, hspace=0.55
         )
