@@ -1,4 +1,4 @@
-"""Seeds over devices. S seeds, D devices."""
+"""Seeds side by side: over accelerators, or over the cores of one CPU device."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import PyTree
 
 
@@ -31,13 +32,17 @@ class Seeds:
     """`one(*args, *shared)` of one seed, as a function of lists over seeds and of what they share.
 
     On a CPU the program has no seed axis and is called once a seed: batched by `vmap`, small matmuls get slower and
-    bits change. Calls return at once, so that devices work side by side, and a seed cannot know its companions. On an
-    accelerator (`batched`) the seeds are one vmapped axis. Arguments in `donate` are used up.
+    bits change. Calls from several threads, the `workers`, run side by side, so that a program that is compiled once
+    keeps all cores busy, and a seed cannot know its companions. On an accelerator (`batched`) the seeds are one vmapped
+    axis. Arguments in `donate` are used up.
     """
 
-    def __init__(self, one: Callable, *, donate: tuple[int, ...] = (), batched: bool = False):
+    def __init__(
+        self, one: Callable, *, donate: tuple[int, ...] = (), batched: bool = False,
+        workers: concurrent.futures.Executor | None = None,
+    ):  # fmt: skip
         self.donate, self.batched = donate, batched
-        self._one = one
+        self._one, self._workers = one, workers
         self._programs: dict[Any, concurrent.futures.Future] = {}
 
     def _lowered(self, args: Sequence[Any], shared: Sequence[Any]) -> Any:
@@ -54,7 +59,7 @@ class Seeds:
         """Traces now and compiles in `pool`, once for every device that has not been met."""
         for args in self._calls(lists):
             if _device(args) not in self._programs:
-                self._programs[_device(args)] = pool.submit(self._lowered(args, shared).compile)
+                self._programs[_device(args)] = pool.submit(self._lowered(args, _numbers(shared)).compile)
 
     def ready(self) -> None:
         """Waits until all is compiled."""
@@ -63,10 +68,20 @@ class Seeds:
 
     def __call__(self, *lists: Sequence[Any], shared: Sequence[Any] = ()) -> list[Any]:
         """-> one result a seed. Arguments must have the shapes and devices given to `compile`."""
-        results = [self._programs[_device(args)].result()(*args, *shared) for args in self._calls(lists)]
+        told = _numbers(shared)
+        call = lambda args: self._programs[_device(args)].result()(*args, *told)
+        if self._workers is None:
+            results = [call(args) for args in self._calls(lists)]
+        else:
+            results = list(self._workers.map(lambda args: jax.block_until_ready(call(args)), self._calls(lists)))
         if not self.batched:
             return results
         return [jax.tree.map(lambda x, i=i: x[i], results[0]) for i in range(len(lists[0]))]
+
+
+def _numbers(shared: Sequence[Any]) -> list[Any]:
+    """Integers and truths in types of their own: a worker does not know what precision this thread is set to."""
+    return [np.bool_(x) if isinstance(x, bool) else np.int32(x) for x in shared]
 
 
 def _stack(*leaves: Any) -> Any:

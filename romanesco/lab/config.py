@@ -104,7 +104,10 @@ class Config:
         "none", "reverse: episodes begin near the goal, and farther as they succeed", choices=("none", "reverse")
     )
     device: str = key("auto", "where it runs", choices=("auto", "cpu", "gpu"))
-    devices: int | str = key("auto", "over how many devices it is spread", least=1, words=("auto", "all"))
+    devices: int | str = key(
+        "auto", "over how many devices it is spread; of a CPU, how many seeds go side by side", least=1,
+        words=("auto", "all"),
+    )  # fmt: skip
     jobs: int | str = key("auto", "processes for seeds on the host; auto: one a core", least=1, words=("auto",))
     precision: str = key("float32", "of matrix products", choices=tuple(MATMULS))
     init_from: str | None = key(

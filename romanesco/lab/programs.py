@@ -33,13 +33,15 @@ class Programs:
         self.config, self.devices, self.clock = config, devices, Clock("log")
         self.setup = setup(config, env, objects)
         self.batched = devices[0].platform != "cpu"
-        self.pool = concurrent.futures.ThreadPoolExecutor(max(len(devices), 2))
+        self.pool = concurrent.futures.ThreadPoolExecutor(max(len(devices), 2))  # compiles
+        self.workers = None if self.batched else concurrent.futures.ThreadPoolExecutor(len(devices))
         self.room = room(config)
         self._make = agent_maker(config, env, objects)
-        self.chunk = Seeds(functools.partial(train.chunk, self.room), donate=(1,), batched=self.batched)
-        self.player = Seeds(self._play, batched=self.batched)
+        how: dict[str, Any] = {"batched": self.batched, "workers": self.workers}
+        self.chunk = Seeds(functools.partial(train.chunk, self.room), donate=(1,), **how)
+        self.player = Seeds(self._play, **how)
         begin = lambda key, setup: train.init(key, self._make, setup)
-        self.begin = Seeds(begin, batched=self.batched)
+        self.begin = Seeds(begin, **how)
         self.like: train.State = jax.eval_shape(begin, jax.random.key(0), self.setup)
 
     def keys(self, seeds: Sequence[int]) -> list[jax.Array]:
@@ -75,4 +77,5 @@ class Programs:
         return evaluate(key, env, actor, episodes=episodes, greedy=greedy, most=most, streams=streams)
 
     def close(self) -> None:
-        self.pool.shutdown(wait=False, cancel_futures=True)
+        for pool in filter(None, (self.pool, self.workers)):
+            pool.shutdown(wait=False, cancel_futures=True)
