@@ -61,8 +61,8 @@ def rate(steps: int, act: Callable[[], object]) -> Rate:
 class Library:
     """An environment of gymnax or Craftax, with its own autoreset, as `runner` wants it."""
 
-    def __init__(self, env: Any, params: Any):
-        self.env, self.params = env, params
+    def __init__(self, env: Any, params: Any, action_space: Any):
+        self.env, self.params, self.action_space = env, params, action_space
 
     def reset(self, key: Any) -> tuple[Any, Any]:
         import jax
@@ -77,19 +77,19 @@ class Library:
         return state, (obs, *told)
 
 
-def runner(env: Any, actions: range, streams: int, steps: int) -> tuple[Callable[[], None], int]:
+def runner(env: Any, streams: int, steps: int) -> tuple[Callable[[], None], int]:
     """A compiled function that plays all streams on from where its last call ended, and its steps."""
     import equinox as eqx
     import jax
 
-    T = max(1, steps // streams)
+    T, least, n = max(1, steps // streams), env.action_space.start, env.action_space.n
 
     @eqx.filter_jit
     def play(env, key, at):
         def tick(at, key):
             k_act, k_env = jax.random.split(key)
-            drawn = jax.random.randint(k_act, (streams,), actions.start, actions.stop)
-            return jax.vmap(env.step)(jax.random.split(k_env, streams), at[0], drawn), None
+            actions = jax.random.randint(k_act, (streams,), least, least + n)
+            return jax.vmap(env.step)(jax.random.split(k_env, streams), at[0], actions), None
 
         return jax.lax.scan(tick, at, jax.random.split(key, T))[0]  # state and time step: no observation is left out
 
@@ -112,18 +112,18 @@ def in_program(world: World, streams: int) -> list[Callable[[], Rate]]:
 
     env = rm.make(world.name, **world.options)
     steps = int(world.steps * (0.05 if streams == 1 else 1))
-    actions = range(env.action_space.start, env.action_space.start + env.action_space.n)
-    played = [runner(env, actions, streams, steps)]
+    played = [runner(env, streams, steps)]
     if world.peer == "craftax":
         from craftax.craftax_env import make_craftax_env_from_name
 
         theirs = make_craftax_env_from_name("Craftax-Symbolic-v1", auto_reset=True)
         # it makes a world for every step: a tenth of the steps is enough
-        played.append(runner(Library(theirs, theirs.default_params), actions, streams, steps // 10))
+        played.append(runner(Library(theirs, theirs.default_params, env.action_space), streams, steps // 10))
     elif world.peer and world.peer.startswith("gymnax:"):
         import gymnax
 
-        played.append(runner(Library(*gymnax.make(world.peer.partition(":")[2])), actions, streams, steps))
+        theirs = Library(*gymnax.make(world.peer.partition(":")[2]), env.action_space)
+        played.append(runner(theirs, streams, steps))
     return [functools.partial(rate, done, run) for run, done in played]
 
 
@@ -136,7 +136,7 @@ def on_host(world: World, streams: int) -> list[Callable[[], Rate]]:
     import romanesco as rm
 
     ours, keys = rm.make(world.name, num_envs=streams, **world.options), jax.random.split(jax.random.key(0), streams)
-    if world.name == "atari":
+    if world.peer == "AtariVectorEnv":
         from ale_py import AtariVectorEnv
 
         told = {"noop_max": 0, "use_fire_reset": False, "reward_clipping": False, "repeat_action_probability": 0.25}

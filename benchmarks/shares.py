@@ -44,10 +44,9 @@ def share(label: str, repeats: int) -> dict[str, list[float]]:
     env = environment(config.env)
     if hasattr(env, "streams"):
         return waited(preset, words, repeats)
-    actions = range(env.action_space.start, env.action_space.start + env.action_space.n)
     with numerics(config):
         update = updating(Programs(config, env, Objects(), jax.devices()[:1]), [0], UPDATES)
-        play, _ = runner(env, actions, config.num_envs, UPDATES * config.steps_per_update)
+        play, _ = runner(env, config.num_envs, UPDATES * config.steps_per_update)
         update()
         pairs = [[times(act, 1, warm=True)[1][0] for act in (play, update)] for _ in range(repeats)]
     return columns([[x / UPDATES for x in pair] for pair in pairs], "CPU ms")

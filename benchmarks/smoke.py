@@ -1,8 +1,8 @@
 """Whether every preset of the larger worlds starts and learns: `python benchmarks/smoke.py [PRESET ...]`.
 
 Two updates of four streams, each row of the log: how far the first minibatch's ratios are from 1 (`train/off_policy`),
-and the norm of the gradient, which must be positive. Programs are compiled without XLA's optimizations: they do the
-same, and are ready in a fraction of the time.
+and the norm of the gradient: 0 would say that nothing is learned. Programs are compiled without XLA's optimizations:
+they do the same, and are ready in a fraction of the time.
 """
 
 from __future__ import annotations

@@ -30,14 +30,6 @@ LACKING = lacking()
 needs = pytest.mark.skipif(bool(LACKING), reason=LACKING)
 
 
-class Contacts(list):
-    """Contacts as MuJoCo gives them: one by one, and as an array."""
-
-    @property
-    def geom(self):
-        return np.array([(c.geom1, c.geom2) for c in self]).reshape(-1, 2)
-
-
 @pytest.fixture
 def replaced(monkeypatch):
     """What is made fast, as (owner, name): all of it stock within a test, and as it was after."""

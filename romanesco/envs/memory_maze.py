@@ -101,7 +101,7 @@ def _tasks(stock: bool) -> Any:
 
 
 def _quicken(tasks: Any) -> None:
-    """The same images and rewards for half of the time, a reset left out:
+    """The same images and rewards in a third of the time:
 
     - targets look at contacts one by one, 50 times a step, only where one of them is theirs;
     - a camera keeps its scene for an episode, where each image made one of its own;

@@ -26,10 +26,11 @@ def devices_for(config: Config, *, seeds: int) -> list[Any]:
         have = ", ".join(sorted({d.platform for d in jax.devices()}))
         remedy = 'pip install -e ".[cuda]", or device=cpu'
         raise BadInput(f"device={config.device}: JAX finds no such device, only {have}; {remedy}") from error
-    if found[0].platform == "cpu":
-        wanted = {"auto": min(cores, seeds), "all": cores}.get(str(config.devices)) or int(config.devices)
-        return found[:1] * max(wanted, 1)
-    wanted = {"auto": 1, "all": len(found)}.get(str(config.devices)) or int(config.devices)
+    cpu = found[0].platform == "cpu"
+    words: dict[int | str, int] = {"auto": min(cores, seeds) if cpu else 1, "all": cores if cpu else len(found)}
+    wanted = int(words.get(config.devices, config.devices))
+    if cpu:
+        return found[:1] * wanted
     if wanted > len(found):
         raise BadInput(f"devices={config.devices}: JAX has {len(found)} {found[0].platform} device(s)")
     return found[:wanted]

@@ -49,8 +49,9 @@ def l4_seeds(run: Callable = train) -> None:
     hp = Hyper(learning_rate=jnp.float32(1e-3), epochs=1, minibatches=2)
     setup = Setup(env, hp, ppo.optimizer(), num_envs=4, horizon=8, normalize=("obs", "reward"))
     one = lambda key: run(key, lambda key: fresh(key, env, "gru"), setup, 2)
-    keys, many = list(map(jax.random.key, SEEDS)), Seeds(one)
-    with ThreadPoolExecutor(1) as pool:
+    keys = list(map(jax.random.key, SEEDS))
+    with ThreadPoolExecutor(2) as pool:
+        many = Seeds(one, workers=pool)
         many.compile(pool, keys)
         together = many(keys)
     alone = jax.jit(one)
