@@ -72,10 +72,11 @@ def rows_of(run: Run, family: str, arm: str) -> list[dict[str, object]]:
     steps, values = curves_of(run, lambda told: told.get("rollout/ep_rew_mean"), points=POINTS) or ((), ())
     points = zip(steps, *band(values), strict=True) if len(steps) else ()
     rows += [entry(f"return at {step:.0f}", middle, (low, high)) for step, middle, low, high in points]
-    for name in sorted({key for key in next(iter(run.metrics(run.seeds[0]))) if key.startswith(REACHED)}):
-        _, shares = curves_of(run, lambda told, name=name: told.get(name), points=POINTS) or ((), ())
-        (middle,), (low,), (high,) = band(shares[:, -1:])
-        rows.append(entry(f"{name.removeprefix(REACHED)} at the end, %", 100 * middle, (100 * low, 100 * high)))
+    for key in sorted(key for key in next(iter(run.metrics(run.seeds[0]))) if key.startswith(REACHED)):
+        _, shares = curves_of(run, lambda told, key=key: told.get(key), points=POINTS) or ((), ())
+        if np.any(last := 100 * np.asarray(shares)[:, -1:]):
+            (middle,), (low,), (high,) = band(last)
+            rows.append(entry(f"{key.removeprefix(REACHED)} at the end, %", middle, (low, high)))
     return rows
 
 
