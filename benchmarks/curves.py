@@ -58,6 +58,11 @@ FAMILIES = {
         ("num_envs=64", "total_steps=1e6", "seeds=3", "memory.units=128"),
         {"gru": ()},
     ),
+    "atari": Family(
+        "atari/cnn",
+        ("env=atari/boxing", "env.obs=ram", "encoder=mlp", "total_steps=500e3", "seeds=3"),
+        {"none": ("algorithm.learning_rate=1e-3",)},
+    ),
 }
 
 

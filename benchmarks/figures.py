@@ -24,6 +24,7 @@ TITLES = {  # of the families of `curves.py`
     "mysterypath": "Mystery Path, easy grid",
     "craftax": "Craftax-Classic",
     "craftax_symbolic": "Craftax",
+    "atari": "Atari's Boxing, from RAM",
 }
 Points = list[tuple[float, float, float, float]]  # steps, value, low, high
 

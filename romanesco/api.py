@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
+import equinox as eqx
 import jax
 import numpy as np
 
@@ -49,8 +50,9 @@ EVALUATION_SEED = FRESH + 1  # `evaluate` draws from neither the training's nor 
 def make(name: str, *, num_envs: int = 1, **options: Any) -> Env | HostEnv:
     """An environment by name: `rm.make("tmaze", corridor_length=160)`, `rm.make("LunarLander-v3", num_envs=16)`.
 
-    A pure one is an `Env`, which `jax.vmap` batches; one on the host is a `HostEnv` of `num_envs` streams. Options are
-    those of the config group `env`; a wrong one raises `BadInput` with the nearest.
+    A pure one is an `Env`, which `jax.vmap` batches and `eqx.filter_jit(env.step)` compiles (a pytree has no hash, so
+    that `jax.jit` wants a function around it); one on the host is a `HostEnv` of `num_envs` streams. Options are those
+    of the config group `env`; a wrong one raises `BadInput` with the nearest.
     """
     config = resolve(None, [f"env={name}"], fields={f"env.{key}": value for key, value in options.items()})[0]
     env = environment(config.env, num_envs)
@@ -303,7 +305,17 @@ def _shown(key: jax.Array, found: Loaded, actor: Any, greedy: bool) -> tuple[Cal
     """One episode: its frames, drawn when they are asked for, and its metrics."""
     env: Any = found.env
     states, metrics = episode(key, env, actor, greedy=greedy)
-    return lambda: [env.render(state) for state in states], metrics
+    return lambda: _drawn(env, states), metrics
+
+
+def _drawn(env: Any, states: Sequence[Any]) -> list:
+    """What the states look like, by one program; pictures that Gymnasium draws need numbers."""
+    draw = eqx.filter_jit(type(env).render)
+    try:
+        draw(env, states[0])
+    except jax.errors.JAXTypeError:
+        draw = type(env).render
+    return [draw(env, state) for state in states]
 
 
 def _shown_host(key: jax.Array, found: Loaded, actor: Any, greedy: bool) -> tuple[Callable[[], list], dict[str, float]]:

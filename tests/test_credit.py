@@ -151,6 +151,14 @@ def test_a_life_as_an_episode_ends_with_its_last_one():
         assert lived["length"][stop] == stop - start
 
 
+def test_a_repeated_action_stops_where_an_episode_ends_inside_a_life():
+    world = apply(ENVS["grid_abc"](life=2, max_steps=6), life_is_episode=True, action_repeat=4)
+    _, ts, _, _ = walked(world, 12)
+    assert world.max_steps == 2 * 2 + 1
+    np.testing.assert_array_equal(ts.obs["ended"][:6, 0], [0, 0, 1, 0, 0, 1])  # 4 and 2 steps, then the next episode
+    np.testing.assert_array_equal(ts.last[:6], [0, 0, 0, 0, 0, 1])
+
+
 def test_lives_need_a_world_that_has_them():
     for world in (ENVS["cartpole"](), ENVS["grid_rooms"]()):
         with pytest.raises(BadInput, match=r"life_is_episode: .*grid_rooms and grid_abc"):

@@ -24,8 +24,10 @@ from romanesco.envs.host import Host
 from romanesco.envs.probe import probe8
 from romanesco.envs.pure import cartpole
 from romanesco.envs.table import ROWS
+from romanesco.envs.tidy import Tidy
 from romanesco.envs.tmaze import tmaze
 from romanesco.lab.doctor import EXTRAS
+from romanesco.laws.check import _case
 from romanesco.laws.collector import fresh
 from romanesco.laws.host import LAWS, c1_collectors
 
@@ -90,6 +92,13 @@ def test_law(law, make):
 @pytest.mark.parametrize("law", ["E1", "E2", "H4"])
 def test_law_on_a_native_vector_environment(law):
     LAWS[law](lambda n, vectorization: gym("CartPole-v1", num_envs=n, vectorization="native"))
+
+
+@pytest.mark.parametrize("name", ["Scripted", "scripted", "ONE"])
+def test_check_finds_the_host_in_a_class_a_function_and_an_object(name):
+    kind, laws, make = _case(f"worlds_on_host:{name}")
+    assert kind.endswith("environment on the host") and laws is LAWS
+    assert make(2, "sync").streams(2).num_envs == 2
 
 
 def test_h2_each_way_to_end():
@@ -203,6 +212,65 @@ def test_the_older_form_is_understood():
     assert env.metrics()["success"].tolist() == [1.0, 1.0] and env.metrics()["return"].tolist() == [3.0, 3.0]
 
 
+def test_what_an_episode_tells_ends_with_it():
+    class Tells(Scripted):
+        """Episodes of one step; only the second one is a success, and only that one says so."""
+
+        def step(self, action):
+            obs, *_ = super().step(action)
+            return obs, 1.0, True, False, {"success": True} if self.calls == 2 else {}
+
+    class Late(Tells):
+        def step(self, action):
+            self.calls += 1  # its second episode is the other's third
+            return super().step(action)
+
+    env = Host(SyncVectorEnv([functools.partial(Tidy, make, i) for i, make in enumerate((Tells, Late))]))
+    env.reset(keys(2))
+    told = []
+    for _ in range(4):
+        assert env.step(keys(2), np.zeros(2, np.int32)).last.all()
+        told.append(env.metrics().get("success", np.zeros(2)).tolist())
+        env.step(keys(2), np.zeros(2, np.int32))
+    assert told == [[0, 1], [1, 0], [0, 0], [0, 0]]
+
+
+class Shown(Scripted):
+    """Shows what it is told, in bytes."""
+
+    observation_space = gymnasium.spaces.Box(0, 255, (2,), np.uint8)
+
+    def __init__(self, *shown):
+        super().__init__()
+        self.shown = list(shown)
+
+    def reset(self, **told):
+        return self.shown.pop(0), super().reset(**told)[1]
+
+    def step(self, action):
+        return self.shown.pop(0), *super().step(action)[1:]
+
+
+def test_an_observation_that_its_space_cannot_hold_is_a_fault():
+    for wrong in (np.array([0.5, 0.0]), np.array([300, 0]), [-1, 0]):
+        env = given(functools.partial(Shown, [0.0, 255.0], wrong)).streams(1)
+        assert env.reset(keys(1)).obs.tolist() == [[0, 255]]
+        with pytest.raises(HostFault, match=r"observation of \w+ whose numbers are none of its space's uint8"):
+            env.step(keys(1), np.zeros(1, np.int32))
+
+
+@pytest.mark.parametrize("success", ["yes", None, [True, False]])
+def test_a_success_that_is_no_number_is_named(success):
+    class Odd(Scripted):
+        def step(self, action):
+            return *super().step(action)[:-1], {"success": success}
+
+    env = given(Odd).streams(1)
+    env.reset(keys(1))
+    with pytest.raises(HostFault, match=r"info\['success'\] is .* where a number is needed"):
+        env.step(keys(1), np.zeros(1, np.int32))
+
+
 @pytest.mark.parametrize(
     ("how", "said"),
     [("raises", "environment [01] broke at its step 40: ZeroDivisionError: the physics exploded .*worlds_on_host.py"),
@@ -297,6 +365,45 @@ def test_an_object_that_cannot_be_copied_asks_for_a_factory():
 
     with pytest.raises(BadInput, match="give a factory"):
         given(Held())
+
+
+def test_an_object_is_copied_with_what_was_done_to_it():
+    class Sevenfold(gymnasium.RewardWrapper):
+        def reward(self, reward):
+            return 7 * float(reward)
+
+    heavy = gymnasium.make("CartPole-v1")
+    heavy.unwrapped.gravity = 99.0  # pyright: ignore[reportAttributeAccessIssue]
+    assert given(heavy).streams(1).vector.envs[0].env.unwrapped.gravity == 99
+    assert given(heavy).max_steps == 500
+    env = given(Sevenfold(gymnasium.make("CartPole-v1"))).streams(1)
+    env.reset(keys(1))
+    assert env.step(keys(1), np.zeros(1, np.int32)).reward == [7.0]
+
+
+def test_a_vector_environment_keeps_its_wrappers_and_its_limit():
+    class Hundred(gymnasium.RewardWrapper):
+        def reward(self, reward):
+            return 100.0
+
+    vector = gymnasium.make_vec("CartPole-v1", num_envs=1, vectorization_mode="sync", wrappers=[Hundred])
+    env = given(vector, max_steps=3).streams(1)
+    env.reset(keys(1))
+    steps = [env.step(keys(1), np.zeros(1, np.int32)) for _ in range(3)]
+    assert [float(ts.reward[0]) for ts in steps] == [100.0] * 3
+    assert [bool(ts.last[0]) for ts in steps] == [False, False, True] and steps[-1].discount == [1.0]
+    with pytest.raises(BadInput, match="TransformReward: a wrapper of a vector environment"):
+        given(gymnasium.wrappers.vector.TransformReward(vector, lambda r: r * 7))
+    with pytest.raises(BadInput, match="the factory makes a SyncVectorEnv"):
+        given(lambda: gymnasium.make_vec("CartPole-v1", num_envs=2, vectorization_mode="sync"))
+
+
+def test_wind_needs_wind():
+    pytest.importorskip("Box2D", reason="the lander needs the extra `box2d`")
+    for settings in ({"wind_power": 3.0}, {"randomize": {"turbulence_power": [0, 1]}}):
+        with pytest.raises(BadInput, match=r"env\.\w+_power: there is no wind without env.enable_wind=true"):
+            ENVS["lander"](**settings)
+        ENVS["lander"](enable_wind=True, **settings)
 
 
 def test_a_missing_library_names_its_extra():

@@ -209,10 +209,16 @@ def test_pictures_show_walker_cue_and_turn():
         ({"corridor_length": 10, "start_distance": 10}, "start_distance=10: allowed are 0..9"),
         ({"position": "grey"}, "position=grey: .* did you mean `gray`"),
         ({"cue": "never"}, "cue=never: allowed are first, always"),
-        ({"position": "countdown", "max_steps": None}, "max_steps"),
         ({"max_steps": 0}, "max_steps=0"),
     ],
 )
 def test_bad_settings_are_refused(settings, words):
     with pytest.raises(BadInput, match=words):
         ENVS["tmaze"](**settings)
+
+
+def test_the_limit_leaves_time_for_a_long_corridor():
+    assert [ENVS["tmaze"](corridor_length=L).max_steps for L in (2, 500, 1024)] == [1000, 1000, 2048]
+    assert ENVS["tmaze_walk"](corridor_length=1500).max_steps >= 1500
+    with pytest.raises(BadInput, match="max_steps=null: position=countdown"):
+        ENVS["tmaze"](position="countdown").limited(None)

@@ -65,6 +65,12 @@ def test_the_twin_of_mystery_path_draws_the_path(obs):
         assert (changed == path & ~ends).all()
 
 
+def test_a_twin_pays_what_the_task_pays():
+    for easy in ("true", "false"):
+        task, twin = (world_of("env=mysterypath", f"env.easy={easy}", f"env.twin={on}") for on in ("false", "true"))
+        assert twin.dynamics.reward_path_progress == task.dynamics.reward_path_progress
+
+
 def test_the_twins_of_grids_show_all_and_what_is_held():
     held = world_of("env=grid_keys", "env.view=3", "env.twin=true")
     assert held.observation_space == ENVS["grid_keys"](show_inventory=True).observation_space

@@ -31,6 +31,13 @@ class Scripted(gymnasium.Env):
         return self.buffer, reward, terminated, truncated, {}
 
 
+def scripted() -> Scripted:
+    return Scripted()
+
+
+ONE = Scripted()
+
+
 class Old:
     """The older form: four answers, the limit told in `info`, no seed."""
 

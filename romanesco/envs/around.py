@@ -133,6 +133,10 @@ class Repeat(Around):
     def max_steps(self) -> int | None:
         return repeated(self.env.max_steps, self.k)
 
+    @property
+    def life(self) -> int:
+        return getattr(self.env, "life", 1)
+
     def reset(self, key: Key[Array, ""]) -> tuple[EnvState, TimeStep]:
         return self.env.reset(jax.random.split(key, self.k)[0])
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import gymnasium
 from gymnasium import logger
-from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv, VectorEnv
+from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv, VectorEnv, VectorWrapper
 
 from romanesco.core.errors import BadInput, HostFault, nearest
 from romanesco.core.spaces import Param
@@ -67,6 +67,10 @@ def lander(*, gravity: float = -10.0, randomize: Ranges | None = None, context: 
     """Gymnasium's LunarLander-v3; numbers of `randomize`, {name: (low, high)}, are drawn for each episode."""
     params = PARAMS["lander"]
     check(randomize or {}, params, context)
+    for name in ("wind_power", "turbulence_power"):
+        asked = name in (randomize or {}) or settings.get(name, params[name].default) != params[name].default
+        if asked and not settings.get("enable_wind"):
+            raise BadInput(f"env.{name}: there is no wind without env.enable_wind=true")
     about = {"feature_names": FEATURES["lander"], "velocities": VELOCITIES["lander"], "params": params}
     drawn = {"randomize": dict(randomize), "context": context} if randomize else {}
     return gym("LunarLander-v3", gravity=gravity, **about, **drawn, **settings)
@@ -79,7 +83,7 @@ def given(
     """A user's Gymnasium environment, vector environment, class, or function that makes one."""
     about = None
     if isinstance(env, VectorEnv):
-        streams, about = _of_vector(env, timeout, action_repeat), env.spec
+        streams, about = _of_vector(env, timeout, max_steps, action_repeat), env.spec
     else:
         make, about = _maker(env)
         streams = functools.partial(separate, make, vectorization, timeout, max_steps, action_repeat)
@@ -169,20 +173,25 @@ def _maker(env: Any) -> tuple[Callable[[], Any], Any]:
     if inspect.isclass(env) or not hasattr(env, "reset"):
         return env, None
     spec = getattr(env, "spec", None)
-    if spec is not None:
-        return functools.partial(registered, spec), spec
     try:
         pristine = copy.deepcopy(env)
     except Exception as error:
+        if spec is not None:
+            return functools.partial(registered, spec), spec
         raise BadInput(
             f"env={type(env).__name__}: it cannot be copied ({type(error).__name__}), and evaluation needs a second "
             "one; give a factory: a class, or a function that makes it"
         ) from error
-    return functools.partial(copy.deepcopy, pristine), None
+    return functools.partial(copy.deepcopy, pristine), spec
 
 
-def _of_vector(env: VectorEnv, timeout: float, repeat: int) -> Callable[[int], Host]:
+def _of_vector(env: VectorEnv, timeout: float, max_steps: int | None, repeat: int) -> Callable[[int], Host]:
     """More vector environments like this one, from its specification, in next-step mode."""
+    if isinstance(env, VectorWrapper):
+        raise BadInput(
+            f"env={type(env).__name__}: a wrapper of a vector environment cannot be made again for evaluation; wrap "
+            "single environments instead, and give a factory of these"
+        )
     spec = env.spec
     if spec is None:
         raise BadInput(
@@ -191,4 +200,10 @@ def _of_vector(env: VectorEnv, timeout: float, repeat: int) -> Callable[[int], H
         )
     of_the_vector = ("num_envs", "vectorization_mode", "vector_kwargs", "wrappers")
     kwargs = {k: v for k, v in spec.kwargs.items() if k not in of_the_vector}
-    return functools.partial(separate, functools.partial(registered, spec.id, **kwargs), "sync", timeout, None, repeat)
+    wrappers = tuple(spec.kwargs.get("wrappers") or ())
+    make = functools.partial(_wrapped, wrappers, functools.partial(registered, spec.id, **kwargs))
+    return functools.partial(separate, make, "sync", timeout, max_steps, repeat)
+
+
+def _wrapped(wrappers: tuple[Callable[[Any], Any], ...], make: Callable[[], Any]) -> Any:
+    return functools.reduce(lambda env, wrapper: wrapper(env), wrappers, make())

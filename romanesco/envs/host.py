@@ -20,7 +20,7 @@ from jaxtyping import Array, Float, Key, PyTree
 from romanesco.core.errors import BadInput, HostFault
 from romanesco.core.spaces import Box, Discrete, MultiDiscrete, describe, in_form, leaves
 from romanesco.core.types import TimeStep
-from romanesco.envs.tidy import batched, ours, theirs
+from romanesco.envs.tidy import DECLARED, batched, ours, theirs
 
 
 def _end(vector: VectorEnv) -> None:
@@ -85,8 +85,10 @@ class Host:
         discount = np.where(np.asarray(terminated) & ~first, 0.0, 1.0).astype(np.float32)
         self._return = np.where(first, 0.0, self._return + reward)
         self._length = np.where(first, 0.0, self._length + np.asarray(info.get("steps", 1)))
-        for name in info.keys() & {"success", "lives"}:
-            self._told[name] = np.asarray(info[name], np.float32)
+        for name in {*self._told, *(info.keys() & set(DECLARED))}:
+            before = np.where(first, 0.0, self._told.get(name, 0.0))  # nothing outlives its episode
+            told = np.where(info.get(f"_{name}", name in info), info.get(name, 0.0), before)
+            self._told[name] = told.astype(np.float32)
         self._reset_now = last
         return self._seen(obs, reward.astype(np.float32), discount, first, last)
 
@@ -165,7 +167,7 @@ def _deadline(seconds: float, doing: str) -> Iterator[None]:
         raise HostFault(_silence(seconds, doing))
 
     before = signal.signal(signal.SIGALRM, late)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    signal.setitimer(signal.ITIMER_REAL, seconds, seconds)  # again, where the first one was swallowed
     try:
         yield
     finally:

@@ -89,10 +89,10 @@ def apply(
                 f"max_steps={max_steps}: {type(env).__name__} keeps its own clock; set its limit where it is built"
             )
         env = env.limited(max_steps)
-    if life_is_episode:
-        env = Lives(env)
     if action_repeat != 1:
         env = Repeat(env, action_repeat)
+    if life_is_episode:
+        env = Lives(env)  # around repeats, which stop where an episode ends inside a life
     velocities = getattr(env, "velocities", ())
     chosen = transforms_of(env.observation_space, env.action_space, velocities=velocities, **settings)
     return Wrapped(env, chosen) if chosen else env  # pyright: ignore[reportReturnType]

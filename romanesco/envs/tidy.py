@@ -40,6 +40,8 @@ def ours(space: spaces.Space, where: str) -> Space:
         case spaces.MultiDiscrete() if not np.any(space.start):
             return MultiDiscrete(space.nvec)  # type: ignore[arg-type]
         case spaces.Box():
+            if 0 in space.shape:
+                raise BadInput(f"{where}: a Box of shape {space.shape}, in which there is nothing")
             dtype = np.uint8 if space.dtype == np.uint8 else np.float32
             bound = lambda x: np.asarray(x, dtype)
             return Box(space.shape, dtype, bound(space.low), bound(space.high))
@@ -140,6 +142,11 @@ class Tidy(gymnasium.Env):
         if repeat < 1:
             raise BadInput(f"action_repeat={repeat}: at least 1")
         self.env = self._guarded("being made", make)
+        if isinstance(self.env, gymnasium.vector.VectorEnv):
+            raise BadInput(
+                f"env: the factory makes a {type(self.env).__name__}; let it make one environment, of which as many "
+                "are made as streams are wanted"
+            )
         for name in ("observation_space", "action_space", "reset", "step"):
             if not hasattr(self.env, name):
                 raise HostFault(f"environment {index}: {type(self.env).__name__} has no `{name}`")
@@ -150,6 +157,8 @@ class Tidy(gymnasium.Env):
     def _guarded(self, doing: str, act: Callable, *args: Any, **words: Any) -> Any:
         try:
             return act(*args, **words)
+        except HostFault:  # of a deadline
+            raise
         except Exception as error:
             last = traceback.extract_tb(error.__traceback__)[-1]
             place = f"{os.path.basename(last.filename)}, line {last.lineno}"
@@ -166,19 +175,29 @@ class Tidy(gymnasium.Env):
                 return {k: self._observation(s, x[k]) for k, s in space.spaces.items()}
             case spaces.Tuple():
                 return tuple(self._observation(s, x[i]) for i, s in enumerate(space.spaces))
-        made = np.asarray(x, space.dtype)
+        said = np.asarray(x)
+        made = np.asarray(said, space.dtype)
         if made.shape != space.shape:
             raise ValueError(f"an observation of shape {made.shape}, where its space says {space.shape}")
+        if said.dtype != made.dtype and made.dtype.kind in "iub" and not np.array_equal(said, made):
+            raise ValueError(f"an observation of {said.dtype} whose numbers are none of its space's {made.dtype}")
         return made
 
     def _info(self, info: Any) -> dict[str, float]:
-        return {k: float(info[k]) for k in DECLARED if isinstance(info, dict) and k in info}
+        told = {}
+        for name in DECLARED:
+            if isinstance(info, dict) and name in info:
+                if np.size(info[name]) != 1 or np.asarray(info[name]).dtype.kind not in "biuf":
+                    raise ValueError(f"info[{name!r}] is {info[name]!r}, where a number is needed")
+                told[name] = float(np.asarray(info[name]).reshape(()))
+        return told
 
     def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple[Any, dict]:
         said = self._guarded("in reset", self.env.reset, **({"seed": seed} if self._seeded else {}))
         obs, info = said if isinstance(said, tuple) and len(said) == 2 and isinstance(said[1], dict) else (said, {})
         self.length = 0
-        return self._guarded("in reset", self._observation, self.observation_space, obs), self._info(info)
+        obs = self._guarded("in reset", self._observation, self.observation_space, obs)
+        return obs, self._guarded("in reset", self._info, info)
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict]:
         if self.repeat == 1:

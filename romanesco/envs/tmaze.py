@@ -144,11 +144,12 @@ def tmaze(
     step_reward: float = -0.1,
     right: float = 4.0,
     wrong: float = -1.0,
-    max_steps: int | None = 1000,
+    max_steps: int | None = None,
 ) -> Episodes:
     """The T-Maze as an environment.
 
-    `position_bits` defaults to max(8, ceil(log2 L)); the reference fails beyond L = 256. `position=countdown` shows
+    `position_bits` defaults to max(8, ceil(log2 L)); the reference fails beyond L = 256. `max_steps` is 1,000 unless
+    given, or 2 L where that is more. `position=countdown` shows
     1 - t/max_steps in place of the code, `none` nothing. `start_distance` d > 0 starts 1..d cells before the junction,
     the reverse curriculum. `cue=always` is the fully observed twin.
     """
@@ -166,7 +167,7 @@ def tmaze_walk(
     step_reward: float = 0.0,
     right: float = 4.0,
     wrong: float = -1.0,
-    max_steps: int | None = 1000,
+    max_steps: int | None = None,
 ) -> Episodes:
     """Retention alone: a T-Maze in which two actions walk on alike and turn up or down at the junction.
 
@@ -197,6 +198,7 @@ def _maze(
         raise BadInput(f"start_distance={start_distance}: allowed are 0..{corridor_length - 1} (corridor_length - 1)")
     if distractors < 0:
         raise BadInput(f"distractors={distractors}: at least 0")
+    max_steps = max(1000, 2 * corridor_length) if max_steps is None else max_steps
     world = kind(
         corridor_length=jnp.asarray(corridor_length, jnp.int32),
         start_distance=jnp.asarray(start_distance, jnp.int32),

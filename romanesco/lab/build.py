@@ -21,6 +21,7 @@ from romanesco.agent.encoders.reader import scores
 from romanesco.core.errors import BadInput
 from romanesco.core.types import Env, Memory
 from romanesco.envs import ENVS, pool
+from romanesco.envs.episodes import Dynamics
 from romanesco.envs.settings import apply
 from romanesco.envs.world import World
 from romanesco.lab.config import Config
@@ -85,15 +86,32 @@ def given_environment(env: Any, group: Any, num_envs: int = 1) -> Env | World:
     """A user's environment object, or what their factory makes, under the settings of `env=object`."""
     options = _world(group)
     pure = {name: options.pop(name) for name in TRANSFORMS if name in options}
-    made = env() if inspect.isclass(env) or not hasattr(env, "reset") else env
+    made = _one_of(env)
     if isinstance(made, Env):
         return apply(only_arrays(made, "env"), **pure)
+    if isinstance(made, Dynamics):
+        name = type(made).__name__
+        raise BadInput(f"env={name}: a Dynamics has no clock yet; give Episodes({name}(...), max_steps=...)")
     if not hasattr(made, "step") or _is_jax(made):
-        missing = [name for name in Env.__protocol_attrs__ if not hasattr(made, name)]  # type: ignore[attr-defined]
-        raise BadInput(f"env={type(made).__name__}: a pure environment also needs {', '.join(sorted(missing))}")
+        needed = {name for name in {*vars(Env), *Env.__annotations__} if not name.startswith("_")}
+        missing = sorted(name for name in needed if not hasattr(made, name))
+        raise BadInput(f"env={type(made).__name__}: a pure environment also needs {', '.join(missing)}")
     from romanesco.envs.gym import given
 
     return given(env, num_envs=num_envs, **options, **pure)
+
+
+def _one_of(env: Any) -> Any:
+    """The environment that was given, or one that a class or a function makes."""
+    if not callable(env) or (hasattr(env, "reset") and not inspect.isclass(env)):
+        return env
+    try:
+        return env()
+    except BadInput:
+        raise
+    except Exception as error:
+        name = getattr(env, "__name__", type(env).__name__)
+        raise BadInput(f"env={name}: called without arguments it raised {type(error).__name__}: {error}") from error
 
 
 def _is_jax(env: Any) -> bool:

@@ -79,7 +79,7 @@ class MysteryPath(Environment):
     """An invisible path over 7 x 7 tiles, found by falling off it and remembered (memory-gym's Mystery Path)."""
 
     name: ClassVar[str] = "mysterypath"
-    TWIN: ClassVar[dict[str, object]] = {"easy": True, "show_path": True}
+    TWIN: ClassVar[dict[str, object]] = {"show_path": True}
     variant: str = key("grid", "steps from tile to tile, or of some pixels", choices=("grid", "continuous"))
     obs: str = key("symbolic", "tile, heading and fall one-hot, or an image", choices=("symbolic", "pixels"))
     easy: bool = key(True, "the path's start and goal are seen")

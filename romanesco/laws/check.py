@@ -22,8 +22,8 @@ def check(target: str, say: Callable[[str], Any]) -> int:
     """Runs every law that applies to `module:attribute`, one line a law -> how many are broken.
 
     The kind follows from what the object has: `sequence` makes it a memory, `reset` and `step` an environment (on the
-    host, if it is a class but no pytree, such as a Gymnasium one), a function that needs no argument makes one, and a
-    function (key, env, actor, streams, horizon) is a collector. A memory is `X.example(key, T) -> (memory, xs)`, or a
+    host, if it is no pytree, such as a Gymnasium one), a function that needs no argument makes one, and a function
+    (key, env, actor, streams, horizon) is a collector. A memory is `X.example(key, T) -> (memory, xs)`, or a
     class made by `X(16, key=key)`.
     """
     kind, laws, subject = _case(target)
@@ -49,20 +49,21 @@ def _case(target: str) -> tuple[str, dict[str, Callable], Any]:
 
         shown = explain.LAWS if hasattr(found, "explain") else {}
         return "a memory", memory.LAWS | shown, _example(found, target)
-    if inspect.isclass(found) and hasattr(found, "reset") and not issubclass(found, eqx.Module):
-        from romanesco.envs.gym import given
-        from romanesco.laws import host
+    makes = inspect.isfunction(found) and not _needed(found)
+    if makes or (hasattr(found, "reset") and hasattr(found, "step")):
+        foreign = inspect.isclass(found) and not issubclass(found, eqx.Module)
+        made = found() if makes or (inspect.isclass(found) and not foreign) else found
+        what = "a function that makes an environment" if makes else "an environment"
+        if isinstance(made, eqx.Module):
+            from romanesco.laws import environment
 
-        make = lambda n, vectorization: given(found, num_envs=n, vectorization=vectorization)
-        return "an environment on the host", host.LAWS, make
-    if hasattr(found, "reset") and hasattr(found, "step"):
-        from romanesco.laws import environment
+            return what, environment.LAWS, made
+        if hasattr(made, "step"):
+            from romanesco.envs.gym import given
+            from romanesco.laws import host
 
-        return "an environment", environment.LAWS, found() if inspect.isclass(found) else found
-    if inspect.isfunction(found) and not _needed(found):
-        from romanesco.laws import environment
-
-        return "a function that makes an environment", environment.LAWS, found()
+            make = lambda n, vectorization: given(found, num_envs=n, vectorization=vectorization)
+            return f"{what} on the host", host.LAWS, make
     if inspect.isfunction(found) and len(_needed(found)) >= 5:
         from romanesco.laws import collector
 
