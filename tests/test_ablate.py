@@ -89,6 +89,15 @@ def test_a_control_that_does_not_fit_is_named(controls, said):
         arms("tmaze/gru", controls)
 
 
+def test_value_only_is_a_control_of_the_published_basis_too():
+    made = arms("tmaze/agalite_published", ["value_only"])["value_only"].memory
+    assert (made.basis, made.channels) == ("quadrature", 1)
+
+
+def test_a_picture_needs_arms():
+    assert run(["ablate", "tmaze/small", "--controls", "heads", "--plot", "a.svg"]) == 2
+
+
 @pytest.mark.slow
 def test_an_ablation_from_the_command_line(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
@@ -99,8 +108,8 @@ def test_an_ablation_from_the_command_line(tmp_path, monkeypatch, capsys):
     told = json.loads(capsys.readouterr().out)
     assert [arm["name"] for arm in told["arms"]] == [FULL, "eta1"]
     assert [(pair["a"], pair["b"]) for pair in told["pairs"]] == [(FULL, "eta1")]
-    assert {(pair["a"], pair["b"]) for pair in told["heads"]["pairs"]} == {
-        (FULL, f"memory.layers[{n}].cell head 1") for n in range(len(told["heads"]["pairs"]))
+    assert {(one["a"], one["b"], one["seeds"]) for one in told["heads"]} == {
+        (FULL, f"memory.layers[{n}].cell head 1", 2) for n in range(len(told["heads"]))
     }
     assert told["models"]["eta1"]["parameters"] < told["models"][FULL]["parameters"]
     before = (tmp_path / "runs/quickstart/agalite/t-full/metrics.jsonl").stat().st_mtime_ns

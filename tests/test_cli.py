@@ -132,6 +132,11 @@ def test_check_runs_the_laws_on_somebodys_cell(tmp_path):
         "    def sequence(self, carry, xs, first):\n"
         "        import jax\n"
         "        return jax.lax.scan(lambda c, x: self.step(c, *x), carry, (xs, first))\n"
+        "class Rated(Sum):\n"
+        "    rate: float\n"
+        "    def __init__(self, size, *, key): self.rate = 0.9\n"
+        "class Wide(Sum):\n"
+        "    def __init__(self, size, width, *, key): pass\n"
         "class Leaky(Sum):\n"
         "    def step(self, carry, x, first):\n"
         "        carry = carry * 0.9 + x\n"
@@ -139,6 +144,9 @@ def test_check_runs_the_laws_on_somebodys_cell(tmp_path):
     )
     assert "BROKEN" not in romanesco("check", "cells:Sum", cwd=tmp_path)
     assert "M2" in romanesco("check", "cells:Leaky", cwd=tmp_path, status=1)
+    said = romanesco("check", "cells:Rated", cwd=tmp_path, status=2)
+    assert "cells:Rated: Rated.rate is 0.9, not an array; declare it `eqx.field(static=True)`" in said
+    assert "cells:Wide: none could be made, TypeError" in romanesco("check", "cells:Wide", cwd=tmp_path, status=2)
 
 
 def test_env_shows_plays_films_and_measures_a_world(tmp_path):

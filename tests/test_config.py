@@ -127,6 +127,7 @@ def test_unknown_presets_get_the_nearest(name, words):
             ("num_envs=1", "minibatches=4", "horizon=32", "multiple of 4"),
         ),
         (("algorithm.minibatches=3",), MLP, ("256 samples", "1, 2, 4, 8", "multiple of 3")),
+        (("num_envs=1", "algorithm.horizon=4", "algorithm.minibatches=4"), MLP, ("of one step each", "fewer minib")),
         (("algorithm.shuffle_groups=3",), MLP, ("num_envs=8", "1, 2, 4, 8")),
         (
             ("algorithm.shuffle_groups=8", "algorithm.minibatches=2"),

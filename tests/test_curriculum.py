@@ -29,6 +29,11 @@ def test_distances_double_up_to_the_plain_task(settings, distances):
     assert Reverse.of(tmaze(**settings)).distances == distances
 
 
+def test_one_update_of_many_streams_does_not_skip_a_stage():
+    assert (Reverse.of(tmaze()).episodes, Reverse.of(tmaze(), num_envs=64).episodes) == (200, 200)
+    assert Reverse.of(tmaze(), num_envs=1024).episodes == 2048
+
+
 def test_a_world_without_a_start_is_refused():
     with pytest.raises(BadInput, match="curriculum=reverse: this world has no start_distance"):
         Reverse.of(cartpole())

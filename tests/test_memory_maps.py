@@ -15,7 +15,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:basis=reference")
 
 
 def narrow(cell, **settings):
-    """One value channel a head: where channels differ, A8 is a law of these."""
+    """One value channel a head: where channels differ, A8 holds these to their read-outs."""
 
     def example(key, T):
         k_cell, k_x = jax.random.split(key)
@@ -33,9 +33,9 @@ def stack(key, T):
 
 EXAMPLES = {
     **{name: MEMORIES[name].example for name in MEMORIES if hasattr(MEMORIES[name], "explain")},
-    "agalite": narrow(AGaLiTe),
+    "agalite-narrow": narrow(AGaLiTe),
     "agalite-reference": narrow(AGaLiTe, basis="reference", channels=5),
-    "galite": narrow(GaLiTe),
+    "galite-narrow": narrow(GaLiTe),
     "galite-reference": narrow(GaLiTe, decay="reference"),
     "stack-of-gtrxl": stack,
 }

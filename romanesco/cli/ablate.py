@@ -6,13 +6,16 @@ import dataclasses
 import datetime
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from romanesco.cli.terminal import Json, app, say, table
 from romanesco.cli.train import finished
 from romanesco.core.errors import BadInput
+
+if TYPE_CHECKING:
+    from romanesco.study.paired import Taken
 
 EPISODES = 100  # of every seed and head
 
@@ -44,6 +47,8 @@ def ablate(
         raise BadInput(f"ablate: `{foreign[0]}`; give key=value, and --name for the names of the runs")
     asked = [control.strip() for control in controls.split(",")]
     configs = arms(preset, asked, words)
+    if plot is not None and len(configs) == 1:
+        raise BadInput("ablate: --plot shows arms that are trained, and `heads` trains none; name another control too")
     stamp = name or f"{datetime.datetime.now():%Y%m%d-%H%M%S}"
     paths = {}
     for arm, config in configs.items():
@@ -52,6 +57,7 @@ def ablate(
 
     from romanesco.study.arms import of_run
     from romanesco.study.compare import compare
+    from romanesco.study.paired import taken_rows
     from romanesco.study.runs import Run
     from romanesco.study.tables import arm_rows, pair_rows
 
@@ -60,7 +66,8 @@ def ablate(
     silenced = _heads(paths[FULL]) if HEADS in asked else None
     sizes = {arm: json.loads((path / "model.json").read_text(encoding="utf-8")) for arm, path in paths.items()}
     if as_json:
-        told = {**(trained.as_json() if trained else {}), "heads": silenced and silenced.as_json()}
+        heads = silenced and [dataclasses.asdict(one) for one in silenced]
+        told = {**(trained.as_json() if trained else {}), "heads": heads}
         say(json.dumps({**told, "models": sizes, "runs": {a: str(p) for a, p in paths.items()}}, indent=1))
         return
     if trained:
@@ -69,23 +76,24 @@ def ablate(
         table([[row[0], *more, *row[1:]] for row, more in zip(rows, counts, strict=True)],
               [head[0], "parameters", "state", *head[1:]])  # fmt: skip
         say()
-    found = [one for one in (trained, silenced) if one]
-    for one in found:
-        head, rows = pair_rows(one)
+        head, rows = pair_rows(trained)
         table(rows, head)
-        say(f"\n{one}\n" if one is not found[-1] else f"\n{one}")
-    if plot is not None:
-        say(f"figure  {found[0].plot(plot)}")
+        say(f"\n{trained}" + "\n" * bool(silenced))
+        if plot is not None:
+            say(f"figure  {trained.plot(plot)}")
+    if silenced:
+        head, rows = taken_rows(silenced)
+        table(rows, head)
+        say("\nThe same seeds in the same episodes, with and without a head: sign-flip tests of the mean difference.")
 
 
-def _heads(path: Path) -> Any:
+def _heads(path: Path) -> list[Taken]:
     """The trained agent beside itself without one head at a time: returns of the same episodes."""
     from romanesco import api
     from romanesco.lab.ablate import FULL
     from romanesco.lab.heads import silenced
     from romanesco.lab.load import load_agents
-    from romanesco.study.arms import Arm
-    from romanesco.study.compare import compare
+    from romanesco.study.paired import taken
 
     found = load_agents(path)
     actors: Any = {(FULL, seed): actor for seed, actor in found.actors.items()}
@@ -94,4 +102,4 @@ def _heads(path: Path) -> Any:
     scores: dict[str, dict[int | str, float]] = {}
     for (name, seed), metrics in played.items():  # type: ignore[misc]
         scores.setdefault(name, {})[seed] = float(metrics["return"].mean())
-    return compare([Arm(name, of, {}) for name, of in scores.items()], against=FULL)
+    return taken(FULL, scores)

@@ -18,6 +18,7 @@ from romanesco.agent import ENCODERS
 from romanesco.agent.agent import Agent, build
 from romanesco.agent.encoders.choices import GLIMPSES
 from romanesco.agent.encoders.reader import scores
+from romanesco.core.arrays import only_arrays
 from romanesco.core.errors import BadInput
 from romanesco.core.types import Env, Memory
 from romanesco.envs import ENVS, pool
@@ -118,17 +119,6 @@ def _is_jax(env: Any) -> bool:
     return isinstance(env, eqx.Module)
 
 
-def only_arrays(module: Any, what: str) -> Any:
-    """`module`, whose leaves must all be arrays: anything else would be traced, or compared, as a number."""
-    for path, leaf in jax.tree_util.tree_leaves_with_path(module):
-        if not eqx.is_array(leaf):
-            where = f"{type(module).__name__}{jax.tree_util.keystr(path)}"
-            raise BadInput(
-                f"{what}: {where} is {leaf!r}, not an array; declare it `eqx.field(static=True)` or make it one"
-            )
-    return module
-
-
 def memory_maker(group: Any) -> Callable[..., Memory]:
     """(size, *, key) -> the memory that a config group describes; stacked where its cells are meant to be."""
     cell = MEMORIES[group.name]
@@ -190,7 +180,7 @@ def setup(config: Config, env: Env | World, objects: Objects) -> Setup:
         anneal=tuple(a.anneal),
         aux=tuple(objects.aux),
         update=ALGORITHMS[a.name],
-        curriculum=Reverse.of(env) if config.curriculum == "reverse" else None,
+        curriculum=Reverse.of(env, config.num_envs) if config.curriculum == "reverse" else None,
         pool=_pooling(config, env),
     )
 

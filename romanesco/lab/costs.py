@@ -196,7 +196,8 @@ def _channels(memory: Any) -> tuple[str, str]:
     if asked is None:
         return "", ""
     rank = channel_rank(memory.basis, asked)
-    return f"{rank}/{asked}", f"rank {rank}, {asked} asked for" if rank < asked else "values only" if rank == 1 else ""
+    alone = "values only" if memory.basis == "quadrature" else "rank 1"  # keys cancel in the quadrature basis alone
+    return f"{rank}/{asked}", f"rank {rank}, {asked} asked for" if rank < asked else alone if rank == 1 else ""
 
 
 def cells(found: Cost) -> list[str]:

@@ -151,7 +151,9 @@ class Loop:
         success = facts.recent("rollout/success_rate", 1000)
         if success:
             mean = sum(success) / len(success)
-            self.view.say(f"success {mean:.1%} over the last 1,000 training episodes or more of each seed")
+            fewest = min(1000, facts.fewest)
+            of = f"{fewest:,} training episodes or more" if fewest > 1 else "training episode or more"
+            self.view.say(f"success {mean:.1%} over the last {of} of each seed")
 
     def _spared(self, group: Group, act: Callable, *args: Any) -> Any:
         """What `act` returns; a world that breaks costs no more than what was done since the last chunk."""

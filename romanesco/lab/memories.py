@@ -60,7 +60,7 @@ class Agalite(Headed):
     gate: str = key("gru", "how a branch joins its layer", choices=("gru", "residual"))
     ffn: int | None = size(128, "width of the feed-forward branch; null: twice the layer's")
     eta: int = size(4, "feature factor: keys have eta x head_size features")
-    channels: int = size(5, "channels (slots) that stand for the matrix state; 1: values only")
+    channels: int = size(5, "channels (slots) that stand for the matrix state; 1 of quadrature: values only")
     basis: str = key("quadrature", "functions of time of the channels", choices=("quadrature", "reference"))
     feature_map: str = key("relu", "of keys and queries", choices=("relu", "softplus"))
     epsilon: float = positive(1e-3, "added to the divisor; published: 1e-5, which magnifies rounding")

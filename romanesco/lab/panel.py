@@ -73,6 +73,12 @@ class Facts:
                 values.append(total / count)
         return values
 
+    @property
+    def fewest(self) -> int:
+        """How many episodes ended in the kept rows of the seed with the fewest."""
+        ended = [sum(row.get("rollout/episodes") or 0 for row in rows) for rows in self.rows.values()]
+        return int(min(ended, default=0))
+
     def last(self, key: str) -> list[float]:
         return [rows[-1][key] for rows in self.rows.values() if rows and rows[-1].get(key) is not None]
 

@@ -37,6 +37,7 @@ def settle(config: Config, *, seeds_said: bool, updates_said: bool, both_said: b
     config = dataclasses.replace(config, env=_world(config.env), algorithm=algorithm, **intervals(config))
     _heads(config)
     _start(config)
+    _advantages(config)
     notes += _memory_notes(config)
     config.notes = tuple(notes)  # type: ignore[misc]
     return config
@@ -48,6 +49,17 @@ def _start(config: Config) -> None:
         raise BadInput(f"init_parts=[]: name at least one of {', '.join(PARTS)}, or leave init_from out")
     if config.init_from is None and set(config.init_parts) != set(PARTS):
         raise BadInput(f"init_parts={show(config.init_parts)} without init_from=RUN: there is nothing to begin with")
+
+
+def _advantages(config: Config) -> None:
+    """A single advantage less its mean is 0, and no policy would be learned."""
+    a = config.algorithm
+    if a.normalize_advantages and config.steps_per_update == a.minibatches:
+        raise BadInput(
+            f"algorithm.minibatches={a.minibatches} of one step each (num_envs={config.num_envs} x algorithm.horizon="
+            f"{a.horizon}): normalized, one advantage is 0 and no policy is learned; give fewer minibatches or more "
+            "steps, or algorithm.normalize_advantages=false"
+        )
 
 
 def _budget(config: Config, notes: list[str], updates_said: bool, both_said: bool) -> Config:

@@ -13,6 +13,7 @@ from typing import Any
 import equinox as eqx
 import jax
 
+from romanesco.core.arrays import only_arrays
 from romanesco.core.errors import BadInput, nearest
 
 SIZE = 16
@@ -95,9 +96,17 @@ def _import(target: str) -> Any:
 
 def _example(found: Any, target: str) -> Callable[..., Any]:
     """(key, T) -> a small memory and inputs for T steps."""
-    if hasattr(found, "example"):
-        return found.example
-    if not inspect.isclass(found):
+    if not hasattr(found, "example") and not inspect.isclass(found):
         raise BadInput(f"{target}: an instance without `example`; add `example(key, T) -> (memory, xs)`")
     make: Any = found
-    return lambda key, T: (make(SIZE, key=key), jax.random.normal(jax.random.fold_in(key, 1), (T, SIZE)))
+    normal = lambda key, T: (make(SIZE, key=key), jax.random.normal(jax.random.fold_in(key, 1), (T, SIZE)))
+    example = getattr(found, "example", normal)
+    try:
+        memory, _ = example(jax.random.key(0), 1)
+    except Exception as error:
+        raise BadInput(
+            f"{target}: none could be made, {type(error).__name__}: {error}; a memory is made by X({SIZE}, key=key), "
+            "or by its own `example(key, T) -> (memory, xs)`"
+        ) from error
+    only_arrays(memory, target)
+    return example

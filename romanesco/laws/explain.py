@@ -3,8 +3,9 @@
 `explain(carry, xs, first)` is `sequence` that also returns `attention` [H T T], a softmax, or `signed`, any other
 weights: of reading step t for the value of step j. `before` [H T] is the part of what came before the sequence: the
 sum of its weights, or for `signed` its share of the read-out, a_before . a / a . a. `values` and `read` [H T d] are
-what is weighed and what is read; a memory whose value channels weigh differently shows the mean of their weights, and
-obeys A8 with one channel. A stack puts its layers first.
+what is weighed and what is read. A memory whose value channels weigh differently shows the mean of their weights and
+says `channels_differ = True`: then A8 holds it to its read-out where there is one channel. A stack puts its layers
+first.
 """
 
 from collections.abc import Callable
@@ -78,10 +79,11 @@ def a8_read_out(example: Example) -> None:
         return
     got = np.einsum("...tj,...jd->...td", weights, maps["values"])
     alone, read = np.cumsum(FIRST) > 0, np.asarray(maps["read"])
-    close(got[..., alone, :], read[..., alone, :], what="A8: weights times values, against the read-out")
-    if name == "signed":
-        size = (read**2).sum(-1)
-        close((got * read).sum(-1), (1 - np.asarray(maps["before"])) * size, what="A8: its part beside the carry's")
+    if read.shape[-1] == 1 or not getattr(memory, "channels_differ", False):
+        close(got[..., alone, :], read[..., alone, :], what="A8: weights times values, against the read-out")
+        if name == "signed":
+            size = (read**2).sum(-1)
+            close((got * read).sum(-1), (1 - np.asarray(maps["before"])) * size, what="A8: its part beside the carry's")
     for t in range(CUT):
         carry = _step(memory, carry, jax.tree.map(lambda x, t=t: x[t], xs), first[t])
     rest = jax.tree.map(lambda x: jnp.roll(x, -CUT, 0), xs), jnp.roll(first, -CUT).at[T - CUT].set(True)

@@ -20,8 +20,9 @@ LEAF = "start_distance"  # of a world; 0: where it begins by itself
 class Reverse:
     """Episodes begin 1..d steps before the goal, d of each stage in turn; the last stage is the task as it was given.
 
-    A stage ends, at an update, when at least `episodes` of its episodes have ended and a share of `bar` of them
-    succeeded; if it was less, counting starts anew (after Florensa et al., 2017, arXiv 1707.05300).
+    A stage ends, at an update, when at least `episodes` episodes have ended since it began, those included that were
+    under way then, and a share of `bar` of them succeeded; if it was less, counting starts anew (after Florensa et
+    al., 2017, arXiv 1707.05300).
     """
 
     distances: tuple[int, ...]
@@ -29,13 +30,17 @@ class Reverse:
     episodes: int = 200
 
     @classmethod
-    def of(cls, env: Any) -> Reverse:
-        """Distances 8, 16, 32, ... below the world's own: its `start_distance`, or where that is 0, its corridor."""
+    def of(cls, env: Any, num_envs: int = 1) -> Reverse:
+        """Distances 8, 16, 32, ... below the world's own: its `start_distance`, or where that is 0, its corridor.
+
+        Where there are many streams, at least half of what ends a stage began in it: one episode each did not.
+        """
         own, length = _find(env, LEAF), _find(env, "corridor_length")
         if own is None or length is None:
             raise BadInput(f"curriculum=reverse: this world has no {LEAF} to set; env=tmaze has, or curriculum=none")
         farthest = int(own) or int(length) - 1
-        return cls((*(8 << i for i in range(20) if 8 << i < farthest), int(own)))
+        distances = (*(8 << i for i in range(20) if 8 << i < farthest), int(own))
+        return cls(distances, episodes=max(cls.episodes, 2 * num_envs))
 
 
 class Course(eqx.Module):

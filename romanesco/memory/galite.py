@@ -59,6 +59,7 @@ class GaLiTe(eqx.Module):
     decay: str = eqx.field(static=True)
     feature_map: str = eqx.field(static=True)
 
+    channels_differ: ClassVar[bool] = True  # each value channel forgets at its own pace
     stacked: ClassVar[Stacked | None] = Stacked(
         "gru", act="relu", ffn=128, ffn_act="relu", init="orthogonal", last_norm=False
     )

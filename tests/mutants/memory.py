@@ -80,6 +80,14 @@ class CountingIntegers(Counting):
     age = staticmethod(lambda: jnp.int32(0))
 
 
+class CountingEpisodes(Counting):
+    """Carries how many episodes it has seen."""
+
+    def step(self, carry, x, first):
+        h, y = Leaky.step(self, carry[0], x, first)
+        return (h, carry[1] + first), y
+
+
 BROKEN = [
     (Negated, "M2"),
     (Negated, "M3"),
@@ -89,6 +97,7 @@ BROKEN = [
     (Detached, "M1"),
     (Counting, "M6"),
     (CountingIntegers, "M6"),
+    (CountingEpisodes, "M6"),
 ]
 
 
