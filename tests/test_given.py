@@ -9,7 +9,6 @@ from romanesco.core.errors import BadInput
 from romanesco.core.spaces import Box, Discrete
 from romanesco.envs.episodes import Dynamics, Episodes
 from romanesco.lab.build import given_environment
-from romanesco.lab.compose import resolve
 from romanesco.lab.worlds import GivenEnvironment
 
 
@@ -60,4 +59,3 @@ def test_what_is_no_environment_is_told_so(env, said):
 
 def test_a_factory_or_a_class_makes_one():
     assert given_environment(lambda: Episodes(Coin(), 1), GivenEnvironment()).max_steps == 1
-    assert resolve(None, ["env=tmaze"])[0].env.name == "tmaze"
